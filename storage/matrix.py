@@ -1,0 +1,104 @@
+"""A stored matrix: what its headers say, and how a slice of it is read into memory that the caller owns.
+
+`Matrix` is a small frozen value that travels to workers. Where and how the elements are stored is its `source`, one small
+frozen value per way of storing (see formats). A source only ever sees checked slices.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import BadInput
+from storage.grid import count_touched
+
+Block = NDArray[np.number]
+
+ACCEPTED = frozenset(np.dtype(name) for name in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"))
+
+
+class Source(Protocol):
+    """Elements at rest. Frozen, picklable, safe to read from several threads and processes at once."""
+
+    def read_into(self, out: Block, rows: slice, cols: slice) -> int:
+        """Fill `out`, which has the shape of the slices and native byte order, and return the bytes decoded.
+
+        Raises CorruptData, naming the chunk, where stored bytes do not decode.
+        """
+        ...
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Upper bound of the memory in bytes that one thread holds beside `out` while it reads."""
+        ...
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix on disk, known from its headers only."""
+
+    path: str
+    """Absolute path of the file or folder."""
+    format: str
+    """Row of FORMATS."""
+    shape: tuple[int, int]
+    """Rows and columns."""
+    dtype: np.dtype[np.number]
+    """Element type in native byte order, whatever the stored order."""
+    chunks: tuple[int, int]
+    """Edges of a stored chunk in elements; (1, 1) where any slice is read exactly."""
+    chunk_bytes: int
+    """Decoded bytes of one whole stored chunk; 0 where nothing is chunked."""
+    fingerprint: str
+    """Hash of the header's bytes, size and time of change."""
+    source: Source
+    """How the elements are read."""
+    codec: str = "other"
+    """Row of CODECS whose speed is nearest to that of decoding a chunk; other where none is."""
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Upper bound of the memory in bytes that one reading thread holds beside the caller's array."""
+        return self.source.scratch_bytes
+
+    def decoded_bytes(self, rows: slice, cols: slice) -> int:
+        """Bytes that reading the slice decodes: whole chunks touched, padded edge chunks counted as stored."""
+        rows, cols = self._checked(rows, 0), self._checked(cols, 1)
+        touched = count_touched(rows, self.chunks[0]) * count_touched(cols, self.chunks[1])
+        return touched * (self.chunk_bytes or self.dtype.itemsize)
+
+    def read_into(self, out: Block, rows: slice, cols: slice) -> int:
+        """Fill `out` with the slice and return the bytes decoded; a chunk that was never written gives the fill value and 0 bytes.
+
+        `out` has the slice's shape and this dtype, and may be any strided view. Raises CorruptData where stored bytes do not
+        decode, ValueError where `out` and the slices do not fit each other or the matrix.
+        """
+        rows, cols = self._checked(rows, 0), self._checked(cols, 1)
+        expected = (rows.stop - rows.start, cols.stop - cols.start)
+        if out.shape != expected or out.dtype != self.dtype:
+            raise ValueError(f"the slice is {expected} of {self.dtype}, the array to fill is {out.shape} of {out.dtype}")
+        return self.source.read_into(out, rows, cols)
+
+    def _checked(self, span: slice, axis: int) -> slice:
+        start, stop = span.start or 0, self.shape[axis] if span.stop is None else span.stop
+        if span.step not in (None, 1) or not 0 <= start <= stop <= self.shape[axis]:
+            raise ValueError(f"{span} is no run of consecutive indices within 0..{self.shape[axis]} (axis {axis})")
+        return slice(int(start), int(stop))
+
+
+def accept_dtype(path: str, dtype: np.dtype[np.generic] | str) -> np.dtype[np.number]:
+    """Return the native form of a stored element type, or raise BadInput naming it and what is accepted."""
+    if not isinstance(dtype, str) and dtype.newbyteorder("=") in ACCEPTED:
+        return dtype.newbyteorder("=")  # pyright: ignore[reportReturnType]
+    raise BadInput(f"{path} holds {dtype}; gemmflow multiplies float16/32/64 and (u)int8/16/32/64: convert it to one of these")
+
+
+def accept_shape(path: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the shape as two lengths, or raise BadInput where it is not that of a matrix with elements."""
+    if len(shape) != 2:
+        plural = "dimension" if len(shape) == 1 else "dimensions"
+        raise BadInput(f"{path} has {len(shape)} {plural} {shape}; gemmflow multiplies matrices: give a 2-d array")
+    if min(shape) < 1:
+        raise BadInput(f"{path} is empty, shape {shape}: give a matrix with at least one row and one column")
+    return shape

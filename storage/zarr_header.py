@@ -1,0 +1,202 @@
+"""The metadata of a Zarr array, version 2 or 3, turned into a Matrix.
+
+An array whose codec chain, order and keys are common is read by the thin path; every other goes to zarr-python, which is
+imported only then.
+Formats: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html and .../v2/v2.0.html
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from storage.chain import Chain
+from storage.errors import BadInput
+from storage.matrix import ACCEPTED, Matrix, Source, accept_dtype, accept_shape
+from storage.zarr_thin import ChunkKeys, ThinZarr
+
+Document = dict[str, Any]
+
+_V3_TYPES = {dtype.name: dtype for dtype in ACCEPTED}
+_V3_COMPRESSORS = ("blosc", "zstd", "gzip")
+_V2_COMPRESSORS = ("blosc", "zstd", "gzip", "zlib")
+_VERSIONS = {"zarr.json": 3, ".zarray": 2}
+_LISTED = 8
+
+
+class Header(NamedTuple):
+    """What a metadata file says, before it is known how to read the chunks."""
+
+    folder: Path
+    file: str
+    document: Document
+    shape: tuple[int, int]
+    native: np.dtype[np.number]
+    fingerprint: str
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether the path is a folder with Zarr metadata, of an array or of a group."""
+    return any((path / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
+
+
+def open_zarr(path: Path) -> Matrix:
+    """Open a Zarr array by its metadata; raises BadInput where it is a group, no matrix, or nothing that zarr-python opens."""
+    name = next((name for name in ("zarr.json", ".zarray") if (path / name).is_file()), None)
+    if name is None:
+        raise BadInput(group_message(path))
+    raw = (path / name).read_bytes()
+    try:
+        document: Document = json.loads(raw)
+        if name == "zarr.json" and document["node_type"] == "group":
+            raise BadInput(group_message(path))
+        if document["zarr_format"] != _VERSIONS[name]:
+            raise BadInput(f"{path} is Zarr version {document['zarr_format']}: write the array again as version 2 or 3")
+        shape = accept_shape(str(path), tuple(int(length) for length in document["shape"]))
+        native, source = _dtype(path, name, document), _THIN[name]
+        header = Header(path, name, document, shape, native, _fingerprint(path / name, raw))
+        thin = source(header)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise BadInput(f"{path} has a damaged {name} ({type(error).__name__}: {error}): restore it or write the array again") from error
+    return _matrix(header, thin, thin.chunks) if thin else _fallback(header)
+
+
+def group_message(path: Path) -> str:
+    """Say that a path is a group, and which arrays it could have meant."""
+    inside = arrays_inside(path)
+    if not inside:
+        return f"{path} is a Zarr group without arrays: name an array"
+    more = ", ..." if len(inside) > _LISTED else ""
+    return f"{path} is a Zarr group; name one of its arrays: {', '.join(inside[:_LISTED])}{more}"
+
+
+def arrays_inside(group: Path) -> list[str]:
+    """Return the paths, relative to the group, of the first arrays in it."""
+    found: list[str] = []
+    for folder, names, files in os.walk(group):
+        names.sort()
+        if Path(folder) != group and is_array(Path(folder), files):
+            found.append(str(Path(folder).relative_to(group)))
+            names.clear()  # an array's folders hold chunks
+        if len(found) > _LISTED:
+            break
+    return sorted(found)
+
+
+def is_array(folder: Path, files: list[str]) -> bool:
+    """Whether a folder with these files is a Zarr array."""
+    if "zarr.json" not in files:
+        return ".zarray" in files
+    try:
+        return json.loads((folder / "zarr.json").read_bytes())["node_type"] == "array"
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _matrix(header: Header, source: Source, chunks: tuple[int, int]) -> Matrix:
+    chunk_bytes = chunks[0] * chunks[1] * header.native.itemsize
+    codec = _nearest_codec(header.document)
+    return Matrix(str(header.folder), "zarr", header.shape, header.native, chunks, chunk_bytes, header.fingerprint, source, codec)
+
+
+def _nearest_codec(document: Document) -> str:
+    """Row of CODECS that decodes about as fast as this array's chunks."""
+    listed = [document["compressor"]] if document.get("compressor") else document.get("codecs", [])
+    known = {str(codec.get("name") or codec.get("id")): codec for codec in listed if isinstance(codec, dict)}
+    if "blosc" in known:
+        settings = known["blosc"].get("configuration") or known["blosc"]
+        slow = settings.get("cname") in ("zstd", "zlib")
+        bits = settings.get("shuffle") in ("bitshuffle", 2)
+        return ("blosc-zstd-bitshuffle" if bits else "blosc-zstd") if slow else ("blosc-lz4" if bits else "blosc-lz4-shuffle")
+    near = {"zstd": "zstd", "gzip": "gzip", "zlib": "gzip"}
+    return next((near[name] for name in known if name in near), "none" if set(known) <= {"bytes", "crc32c"} else "other")
+
+
+def _fallback(header: Header) -> Matrix:
+    from storage.zarr_python import ZarrPython, opened_array  # noqa: PLC0415  half a second that the thin path does not need
+
+    array = opened_array(str(header.folder), header.fingerprint)
+    chunks, files = (_pair(array.chunks), _pair(array.shards or array.chunks))
+    source = ZarrPython(str(header.folder), header.file, chunks, files, header.native.itemsize, header.fingerprint)
+    return _matrix(header, source, chunks)
+
+
+def _fingerprint(file: Path, raw: bytes) -> str:
+    facts = file.stat()
+    return hashlib.sha256(raw + f"{facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()
+
+
+def _dtype(path: Path, name: str, document: Document) -> np.dtype[np.number]:
+    if name == ".zarray":
+        declared = document["dtype"]
+        return accept_dtype(str(path), np.dtype(declared) if isinstance(declared, str) else f"structured {declared}")
+    declared = document["data_type"]
+    label = declared["name"] if isinstance(declared, dict) else str(declared)
+    return accept_dtype(str(path), _V3_TYPES.get(label, label))
+
+
+def _thin_v3(header: Header) -> ThinZarr | None:
+    document = header.document
+    grid, keys = document["chunk_grid"], document.get("chunk_key_encoding", {"name": "default"})
+    chain, order = _v3_chain([_named(codec) for codec in document["codecs"]])
+    plain_keys = keys["name"] in ("default", "v2") and not document.get("storage_transformers")
+    if grid["name"] != "regular" or chain is None or not plain_keys:
+        return None
+    prefix, default = ("c", "/") if keys["name"] == "default" else ("", ".")
+    separator = keys.get("configuration", {}).get("separator", default)
+    fill = _fill(header.native, document["fill_value"])
+    if fill is None:
+        return None
+    chunks = _pair(grid["configuration"]["chunk_shape"])
+    stored = header.native.newbyteorder(order).str
+    named = ChunkKeys(f"{prefix}{separator}" if prefix else "", separator)
+    return ThinZarr(str(header.folder), header.file, chunks, stored, chain, named, fill)
+
+
+def _v3_chain(codecs: list[tuple[str, Document]]) -> tuple[Chain | None, Literal["<", ">"]]:
+    """Read bytes -> [compressor] -> [crc32c]; the chain is None where anything else stands in the list."""
+    names = [name for name, _ in codecs]
+    order = "<" if codecs[0][1].get("endian", "little") == "little" else ">"
+    rest = names[1:]
+    checksum = rest[-1:] == ["crc32c"]
+    middle = rest[: len(rest) - checksum]
+    known = names[0] == "bytes" and (not middle or (len(middle) == 1 and middle[0] in _V3_COMPRESSORS))
+    return (Chain(middle[0] if middle else "none", checksum) if known else None), order
+
+
+def _named(codec: str | Document) -> tuple[str, Document]:
+    return (codec, {}) if isinstance(codec, str) else (codec["name"], codec.get("configuration") or {})
+
+
+def _thin_v2(header: Header) -> ThinZarr | None:
+    document = header.document
+    compressor = (document["compressor"] or {"id": "none"})["id"]
+    fill = _fill(header.native, document["fill_value"] if document["fill_value"] is not None else 0)
+    common = not document.get("filters") and document.get("order", "C") == "C" and compressor in ("none", *_V2_COMPRESSORS)
+    if not common or fill is None:
+        return None
+    keys = ChunkKeys("", document.get("dimension_separator", "."))
+    chain, stored = Chain(compressor, checksum=False), np.dtype(document["dtype"]).str
+    return ThinZarr(str(header.folder), header.file, _pair(document["chunks"]), stored, chain, keys, fill)
+
+
+def _fill(native: np.dtype[np.number], value: object) -> bytes | None:
+    """Return one element's bytes for a fill value of the metadata; None for the rarer spellings, which zarr-python reads."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    if plain or value in ("NaN", "Infinity", "-Infinity"):
+        return np.array([value if plain else float(str(value))]).astype(native).tobytes()
+    return None
+
+
+def _pair(edges: Any) -> tuple[int, int]:
+    rows, cols = (int(edge) for edge in edges)
+    if min(rows, cols) < 1:
+        raise ValueError(f"chunk edges {rows} x {cols} must be at least 1")
+    return rows, cols
+
+
+_THIN: dict[str, Callable[[Header], ThinZarr | None]] = {"zarr.json": _thin_v3, ".zarray": _thin_v2}
