@@ -1,0 +1,125 @@
+"""Measure: what the workers of this machine can do, asked of real workers and remembered.
+
+Each layout (many processes with one BLAS thread, one process with many) is opened for a second or two; all its workers
+measure at the same time, since that is how they will work. The slowest worker's rates count. Results are kept by
+fingerprint, so that the same call on the same machine makes the same plan.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.hardware import (
+    Hardware,
+    Layout,
+    Rates,
+    cache_folder,
+    host_fingerprint,
+    installed_memory,
+    processor_name,
+    recall,
+    remember,
+    usable_cores,
+)
+from tasks.job import Job
+from tasks.nvidia import visible_devices
+from tasks.survey import Problem
+
+if TYPE_CHECKING:
+    from tasks.rates import WorkerRates
+
+
+def measure(job: Job, problem: Problem) -> Hardware:
+    """Rates of the workers that `job` will use, from the cache where they were measured before.
+
+    Raises BadInput where the cluster has no device or does not answer.
+    """
+    del problem  # rates do not depend on it yet; the stage's contract has it
+    if "://" in job.cluster:
+        with open_cluster(ClusterSpec(job.cluster)) as cluster:
+            return measure_running(cluster)
+    return recall(host_fingerprint(_device(job.cluster))) or calibrate(job.cluster)
+
+
+def calibrate(kind: str = "local") -> Hardware:
+    """Measure this machine afresh and remember it."""
+    device = _device(kind)
+    layouts = [_measure_layout(kind, workers, threads) for workers, threads in layouts_to_measure(device)]
+    hardware = Hardware(
+        fingerprint=host_fingerprint(device),
+        processor=processor_name(),
+        cores=usable_cores(),
+        memory_bytes=installed_memory(),
+        layouts=tuple(layout for layout, _ in layouts),
+        device=device,
+        device_memory_bytes=min(free for _, free in layouts),
+    )
+    remember(hardware)
+    return hardware
+
+
+def measure_running(cluster: Cluster) -> Hardware:
+    """Measure the workers of a running scheduler, from the cache where the same workers were measured before."""
+    facts = cluster.run_on_workers(host_fingerprint, "cpu")
+    fingerprint = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()[:16]
+    known = recall(fingerprint)
+    if known is not None:
+        return known
+    answers = _ask(cluster, "cpu")
+    hardware = Hardware(
+        fingerprint=fingerprint,
+        processor=answers[0].processor,
+        cores=sum(answer.cores for answer in answers),
+        memory_bytes=sum({answer.host: answer.memory_bytes for answer in answers}.values()),
+        layouts=(_layout(answers, min(answer.threads for answer in answers)),),
+    )
+    remember(hardware)
+    return hardware
+
+
+def layouts_to_measure(device: str) -> list[tuple[int, int]]:
+    """(workers, BLAS threads) worth measuring: a process a core, one process for all; a process a GPU.
+
+    The first wins near-ties.
+    """
+    cores = usable_cores()
+    if device == "cuda":
+        devices = max(1, len(visible_devices()))
+        return [(devices, max(1, cores // devices))]
+    return [(cores, 1)] + ([(1, cores)] if cores > 1 else [])
+
+
+def _measure_layout(kind: str, workers: int, threads: int) -> tuple[Layout, int]:
+    with open_cluster(ClusterSpec(kind, workers, threads)) as cluster:
+        answers = _ask(cluster, _device(kind))
+    return _layout(answers, threads), min(answer.device_memory_bytes for answer in answers)
+
+
+def _ask(cluster: Cluster, device: str) -> "list[WorkerRates]":
+    from tasks.rates import measure_worker  # noqa: PLC0415 - torch takes a second to import, and a remembered machine needs none
+
+    return list(cluster.run_on_workers(measure_worker, device, str(cache_folder())).values())
+
+
+def _layout(answers: "Sequence[WorkerRates]", threads: int) -> Layout:
+    return Layout(len(answers), threads, max(answer.base_bytes for answer in answers), slowest([answer.rates for answer in answers]))
+
+
+def slowest(rates: Sequence[Rates]) -> Rates:
+    """Every rate at its lowest among the workers."""
+    first = rates[0]
+    return Rates(
+        flops={name: min(rate.flops[name] for rate in rates) for name in first.flops},
+        decode={name: min(rate.decode[name] for rate in rates) for name in first.decode},
+        encode={name: min(rate.encode[name] for rate in rates) for name in first.encode},
+        probe=min(rate.probe for rate in rates),
+        write=min(rate.write for rate in rates),
+        write_unsynced=min(rate.write_unsynced for rate in rates),
+        copy=min(rate.copy for rate in rates),
+        touch=min(rate.touch for rate in rates),
+    )
+
+
+def _device(kind: str) -> str:
+    return "cuda" if kind == "cuda" else "cpu"

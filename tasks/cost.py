@@ -1,0 +1,144 @@
+"""Seconds and bytes of a candidate on measured rates: formulas only.
+
+One worker runs its lanes one after the other (a prefetch thread gains nothing on busy cores), so its time is the sum of
+
+    read      decoded bytes / decode rate  +  files opened x seconds a file
+    multiply  2 m k n / rate               +  traffic of the accumulator, read and written once a slab
+    verify    elements that pass the probes / probe rate
+    encode    bytes of C / encode rate
+    write     bytes of C / write rate, synced or not,, as if compression saved nothing
+    (read)    the buffers' first touch: their bytes / page-fault rate, once a worker
+
+and the run takes as long as the worker with most tiles, plus a fixed part.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tasks.candidate import Candidate, with_slabs
+from tasks.geometry import SlabCosts
+from tasks.memory import ITEMSIZE
+from tasks.plan import TileShape
+from tasks.survey import Problem
+from tasks.walk import planned_chunks
+
+SECONDS_PER_FILE = 1.5e-4
+"""Open, stat, read and close one chunk file, beyond its bytes."""
+
+SECONDS_PER_TILE = 4e-3
+"""Send a task and take its record."""
+
+FIXED_SECONDS = 0.3
+"""Survey, staging, publish."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a candidate takes."""
+
+    lanes: dict[str, float]
+    """Seconds of one worker by lane, averaged over workers."""
+    seconds: float
+    bytes_read: int
+    bytes_written: int
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What all workers together read."""
+
+    nbytes: int
+    """Decoded bytes of A and B."""
+    files: float
+    """Chunk files opened."""
+
+
+def estimate(problem: Problem, way: Candidate, host_bytes: int) -> Cost:
+    """Predicted cost from closed formulas, without playing the walk; `host_bytes` are what a worker allocates."""
+    return cost_of(problem, way, _reads(slab_costs(problem, way), passes_over_inputs(way)), host_bytes)
+
+
+def least_seconds(problem: Problem, way: Candidate) -> float:
+    """No candidate that differs from this one only in shallower slabs is estimated below this.
+
+    It cuts no chunk along k and allocates nothing.
+    """
+    uncut = with_slabs(way, problem.k, way.kept)
+    reads = _reads(slab_costs(problem, uncut), passes_over_inputs(way))
+    return cost_of(problem, way, reads, 0).seconds
+
+
+def ideal_seconds(problem: Problem, way: Candidate) -> float:
+    """No candidate with this one's arithmetic and workers is estimated below this: perfect balance, one tile, one pass."""
+    whole = replace(way, tile=TileShape(problem.m, problem.n, problem.k), kept=(True, True))
+    lanes = cost_of(problem, whole, _reads(slab_costs(problem, whole), (1.0, 1.0)), 0).lanes
+    return sum(lanes.values()) + SECONDS_PER_TILE + FIXED_SECONDS
+
+
+def planned_reads(problem: Problem, way: Candidate) -> Reads:
+    """What the walk reads if each worker keeps to its run: exact."""
+    costs = slab_costs(problem, way)
+    chunks = planned_chunks(way.walk, way.slots, way.workers, costs)
+    counted = list(zip(chunks, costs, strict=True))
+    return Reads(sum(count * cost.unit for count, cost in counted), sum(count for count, cost in counted if cost.whole_chunks))
+
+
+def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int) -> Cost:
+    """Predicted cost where it is known what is read."""
+    m, _, n = problem.shape
+    rates = way.layout.rates
+    bytes_written = m * n * np.dtype(way.output.dtype).itemsize
+    total = {
+        "read": reads.nbytes / _decode_rate(problem, way) + reads.files * SECONDS_PER_FILE,
+        "multiply": problem.flops / rates.flops[way.arithmetic.name] + _accumulator_traffic(way) / rates.copy,
+        "verify": _probed_elements(problem, way) / rates.probe,
+        "encode": bytes_written / rates.encode[way.output.codec],
+        "write": bytes_written / (rates.write if way.durability == "power" else rates.write_unsynced),
+    }
+    lanes = {lane: seconds / way.workers for lane, seconds in total.items()}
+    busy = sum(lanes.values()) * way.imbalance
+    first_touch = host_bytes / rates.touch
+    lanes["read"] += first_touch
+    return Cost(lanes, busy + first_touch + way.busiest * SECONDS_PER_TILE + FIXED_SECONDS, reads.nbytes, bytes_written)
+
+
+def slab_costs(problem: Problem, way: Candidate) -> tuple[SlabCosts, SlabCosts]:
+    """Bytes and files of every slab of A and of B."""
+    return SlabCosts(problem.a, way.tile.rows, way.tile.depth), SlabCosts(problem.b, way.tile.depth, way.tile.cols)
+
+
+def passes_over_inputs(way: Candidate) -> tuple[float, float]:
+    """How often A and B are read: estimates for ranking, exact for one worker.
+
+    The outer operand changes panel with every strip of the walk; kept, it is read once (and again by each worker that starts
+    inside a strip). The inner one is read once a strip, less what is still in memory where the snake turns.
+    """
+    gm, gn, gk = way.grid
+    columns_outside = way.residency == "B"
+    strips, length = (gn, gm) if columns_outside else (gm, gn)
+    kept_outer, kept_inner = way.kept[::-1] if columns_outside else way.kept
+    outer = 1 + max(0, way.workers - strips) / strips if kept_outer else 1 + (length - 1) * (1 - 1 / gk)
+    inner = strips - (strips - 1) / (length * (1 if kept_inner else gk))
+    return (inner, outer) if columns_outside else (outer, inner)
+
+
+def _reads(costs: tuple[SlabCosts, SlabCosts], passes: tuple[float, float]) -> Reads:
+    counted = [(cost.chunks_in_one_pass() * count, cost) for count, cost in zip(passes, costs, strict=True)]
+    return Reads(sum(round(chunks * cost.unit) for chunks, cost in counted), sum(chunks for chunks, cost in counted if cost.whole_chunks))
+
+
+def _decode_rate(problem: Problem, way: Candidate) -> float:
+    """Of the operand that decodes slower."""
+    rates = way.layout.rates.decode
+    return min(rates.get(operand.matrix.codec, min(rates.values())) for operand in (problem.a, problem.b))
+
+
+def _accumulator_traffic(way: Candidate) -> float:
+    m, _, n = way.shape
+    return 2.0 * m * n * way.grid[2] * ITEMSIZE[way.arithmetic.accumulate]
+
+
+def _probed_elements(problem: Problem, way: Candidate) -> float:
+    m, k, n = problem.shape
+    return m * k * way.grid[1] + k * n * way.grid[0] + m * n

@@ -1,0 +1,92 @@
+"""What happens to a finished accumulator: scaled, C0 added, rounded to the stored type in place, and stored.
+
+Rounding happens before the verifier looks, so that what is certified is what is stored.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from storage import ChunkRecord, write_block
+from tasks import probing
+from tasks.devices import torch_dtype
+from tasks.memory import PROBE_BLOCK
+from tasks.nonfinite import Affected, bad_places, input_error
+from tasks.recipe import Recipe
+from tasks.survey import Operand
+from tasks.walk import Tile
+from tasks.workspace import Lanes
+
+
+def finish(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, probes: torch.Tensor, affected: Affected) -> probing.Pass:
+    """Scale, add beta C0 and round to the stored type, in place; returns C0 @ probes and the rows' squared norms of C0.
+
+    Raises NonFinite where C0 holds NaN or infinity, or adds their rows to `affected` where the job allows them.
+    """
+    rows = accumulator.shape[0]
+    added = torch.zeros(rows, probes.shape[1], dtype=torch.float64, device=probes.device)
+    squares = torch.zeros(rows, dtype=torch.float64, device=probes.device)
+    if recipe.alpha != 1.0:
+        accumulator.mul_(recipe.alpha)
+    if recipe.add is not None:
+        for (top, bottom), (left, right) in _chunks(recipe, tile):
+            block = _read_added(recipe, tile, (top, bottom), (left, right)).to(accumulator.device)
+            seen = probing.apply(block, probes[left:right], probing.Wanted(norms=True))
+            if not torch.isfinite(seen.row_squares).all():
+                affected.rows |= {top + row for row in _bad_rows(recipe, block, (tile.rows[0] + top, tile.cols[0] + left))}
+                seen = probing.apply(block, probes[left:right], probing.Wanted(norms=True, clean=True))
+            added[top:bottom] += seen.product
+            squares[top:bottom] += seen.row_squares
+            accumulator[top:bottom, left:right].add_(block.to(accumulator.dtype), alpha=recipe.beta)
+    _round(accumulator, recipe.staging.spec.dtype)
+    return probing.Pass(added, squares)
+
+
+def store_tile(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, lanes: Lanes) -> tuple[ChunkRecord, ...]:
+    """Encode and write the tile chunk by chunk; books encode and write on their own lanes."""
+    records: list[ChunkRecord] = []
+    dtype = np.dtype(recipe.staging.spec.dtype)
+    for (top, bottom), (left, right) in _chunks(recipe, tile):
+        block = accumulator[top:bottom, left:right].cpu().numpy().astype(dtype, copy=False)
+        result = write_block(recipe.staging, tile.rows[0] + top, tile.cols[0] + left, block)
+        records += result.records
+        lanes.book({"encode": result.encode_seconds, "write": result.write_seconds}, rest="encode")
+    return tuple(records)
+
+
+def _round(accumulator: torch.Tensor, stored: str) -> None:
+    """Round every value to the stored type, in place, a strip at a time."""
+    if stored == "int64" or torch_dtype(stored) == accumulator.dtype:
+        return
+    step = max(1, PROBE_BLOCK // accumulator.shape[1])
+    for start in range(0, accumulator.shape[0], step):
+        strip = accumulator[start : start + step]
+        strip.copy_(strip.to(torch_dtype(stored)))
+
+
+def _read_added(recipe: Recipe, tile: Tile, rows: tuple[int, int], cols: tuple[int, int]) -> torch.Tensor:
+    matrix = recipe.add
+    assert matrix is not None
+    block = np.empty((rows[1] - rows[0], cols[1] - cols[0]), matrix.dtype)
+    top, left = tile.rows[0], tile.cols[0]
+    matrix.read_into(block, slice(top + rows[0], top + rows[1]), slice(left + cols[0], left + cols[1]))
+    return torch.from_numpy(block)
+
+
+def _bad_rows(recipe: Recipe, block: torch.Tensor, origin: tuple[int, int]) -> set[int]:
+    """Rows of a block of C0 that hold NaN or infinity; raises NonFinite unless the job allows them."""
+    found = bad_places(block, 0)
+    if not (found and recipe.allow_nonfinite):
+        assert recipe.add is not None
+        raise input_error("C0", Operand(recipe.add, transposed=False), block, origin)
+    return found
+
+
+def _chunks(recipe: Recipe, tile: Tile) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """The tile's output chunks, in its own numbering."""
+    height, width = recipe.staging.spec.chunks
+    rows, cols = tile.rows[1] - tile.rows[0], tile.cols[1] - tile.cols[0]
+    for top in range(0, rows, height):
+        for left in range(0, cols, width):
+            yield (top, min(top + height, rows)), (left, min(left + width, cols))

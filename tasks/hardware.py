@@ -1,0 +1,168 @@
+"""What the workers can do: measured rates, as values, and the file that remembers them.
+
+A rate belongs to a layout (processes x threads) because cores share caches, memory and clock: it is one worker's rate
+while every worker of the layout is busy. The calibration that fills these values is in `tasks.calibrate`.
+"""
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+from pydantic import TypeAdapter, ValidationError
+
+from storage import write_atomically
+from tasks.units import format_bytes
+
+CALIBRATION_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Rates:
+    """One worker's speed while all workers of its layout are busy."""
+
+    flops: dict[str, float]
+    """FLOP/s by arithmetic."""
+    decode: dict[str, float]
+    """Decoded bytes/s by codec, file in the page cache."""
+    encode: dict[str, float]
+    """Decoded bytes/s by codec."""
+    probe: float
+    """Matrix elements/s through one pass of the verifier."""
+    write: float
+    """Bytes/s of a file written and synced to disk."""
+    write_unsynced: float
+    """Bytes/s of a file written and left to the page cache."""
+    copy: float
+    """Bytes/s through memory, reads and writes together."""
+    touch: float
+    """Bytes/s of touching fresh memory for the first time: page faults."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way to fill the machine with workers."""
+
+    workers: int
+    """Most worker processes."""
+    threads: int
+    """BLAS threads of each."""
+    base_bytes: int
+    """Resident bytes of an idle worker: interpreter, libraries, warm kernels."""
+    rates: Rates
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Measured on the workers that will run."""
+
+    fingerprint: str
+    """Changes when processor, libraries or this program change."""
+    processor: str
+    cores: int
+    memory_bytes: int
+    """Installed, or the cgroup's limit."""
+    layouts: tuple[Layout, ...]
+    device: str = "cpu"
+    device_memory_bytes: int = 0
+    """Free memory of one device; 0 on the host."""
+
+
+def available_memory() -> int:
+    """Free bytes of this host, or of its cgroup where that is less."""
+    return max(0, min(psutil.virtual_memory().available, _cgroup_limit() - _cgroup_usage()))
+
+
+def installed_memory() -> int:
+    """Bytes of this host, or its cgroup's limit."""
+    return min(psutil.virtual_memory().total, _cgroup_limit())
+
+
+def default_memory(free: int) -> int:
+    """The budget of a job that names none: 60 % of what is free.
+
+    It is rounded down in steps of 3 to 6 %, so that a few MiB more or less do not make another plan of the same call.
+
+    >>> default_memory(1000 * 2**20) // 2**20, default_memory(1020 * 2**20) // 2**20
+    (576, 608)
+    """
+    budget = free * 6 // 10
+    step = max(1, 1 << max(0, budget.bit_length() - 5))
+    return budget // step * step
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@cache
+def processor_name() -> str:
+    """The model name that the kernel reports."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def host_fingerprint(device: str) -> str:
+    """Hash of what the measured rates depend on."""
+    libraries = [f"{name} {metadata.version(name)}" for name in ("gemmflow", "torch", "numpy", "numcodecs", "distributed")]
+    facts = [CALIBRATION_VERSION, device, processor_name(), usable_cores(), installed_memory() >> 28, platform.python_version(), *libraries]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where calibrations are kept: GEMMFLOW_CACHE, or gemmflow in the user's cache folder."""
+    root = os.environ.get("GEMMFLOW_CACHE")
+    return Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gemmflow"
+
+
+_HARDWARE = TypeAdapter(Hardware)
+
+
+def remember(hardware: Hardware) -> None:
+    """Store a calibration under its fingerprint; a cache that cannot be written is no error."""
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        write_atomically(_path(hardware.fingerprint), _HARDWARE.dump_json(hardware, indent=1))
+    except OSError:
+        return
+
+
+def recall(fingerprint: str) -> Hardware | None:
+    """The stored calibration, or None when there is none or it cannot be read."""
+    try:
+        return _HARDWARE.validate_json(_path(fingerprint).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def describe(hardware: Hardware) -> str:
+    """One line for people."""
+    return f"{hardware.processor}, {hardware.cores} cores, {format_bytes(hardware.memory_bytes)}, {hardware.device}"
+
+
+def _path(fingerprint: str) -> Path:
+    return cache_folder() / f"calibration-{fingerprint}.json"
+
+
+def _cgroup_limit() -> int:
+    return _cgroup_number("memory.max", "memory/memory.limit_in_bytes", 2**62)
+
+
+def _cgroup_usage() -> int:
+    return _cgroup_number("memory.current", "memory/memory.usage_in_bytes", 0)
+
+
+def _cgroup_number(v2: str, v1: str, default: int) -> int:
+    for name in (v2, v1):
+        try:
+            return int((Path("/sys/fs/cgroup") / name).read_text())
+        except (OSError, ValueError):
+            continue
+    return default

@@ -1,0 +1,173 @@
+"""What a caller can say: one frozen value, from which the command line, the Prefect form and the checks are made.
+
+A job says what to multiply, how exact, into what, with how much memory and where. It holds no decision: tiles, arithmetic
+and workers are the plan's.
+"""
+
+import difflib
+import math
+import os
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator, model_validator
+
+from storage import CODECS
+from tasks.arithmetic import ARITHMETICS
+from tasks.errors import BadInput
+from tasks.units import format_bytes, parse_bytes
+
+MINIMUM_MEMORY = 64 * 1024**2
+
+SMALLEST_FACTOR = 1e-37
+"""Every arithmetic holds this and its inverse as normal numbers."""
+
+ByteSize = Annotated[int, BeforeValidator(parse_bytes, json_schema_input_type=int | str), PlainSerializer(lambda count: int(count))]
+OutputType = Literal["auto", "float16", "float32", "float64", "int64"]
+Durability = Literal["power", "process"]
+
+
+class Job(BaseModel):
+    """One product: OUT = alpha op(A) op(B) + beta C0."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, title="Job")
+
+    a: str
+    """Matrix A: a Zarr array (v2 or v3) or a .npy file."""
+    b: str
+    """Matrix B: a Zarr array (v2 or v3) or a .npy file."""
+    out: str
+    """Where the product goes: a Zarr v3 array that must not exist yet, unless overwrite is set."""
+    transpose_a: bool = False
+    """Multiply by the transpose of A; nothing is copied on disk."""
+    transpose_b: bool = False
+    """Multiply by the transpose of B; nothing is copied on disk."""
+    alpha: float = 1.0
+    """Factor of the product."""
+    beta: float = 0.0
+    """Factor of C0 (needs add)."""
+    add: str | None = None
+    """Matrix C0 of the product's shape, added beta times."""
+    max_error: float | None = None
+    """Largest normwise error to accept: ||C^ - C||_F / (|alpha| ||A||_F ||B||_F + |beta| ||C0||_F).
+    Default: what the type of the inputs certifies in its own arithmetic (float32 for float16 and float32)."""
+    precision: str = "auto"
+    """Arithmetic: auto (the cheapest that certifies max_error), bfloat16, float32 or float64."""
+    memory: ByteSize | None = None
+    """Resident memory of all worker processes together, in bytes or as 4GiB. Default: 60 % of what is free."""
+    workers: int | None = Field(default=None, ge=1, le=4096)
+    """Number of worker processes. Default: the plan chooses."""
+    cluster: str = "local"
+    """Where the workers are: local, cuda, or the address of a Dask scheduler (tcp://host:port)."""
+    codec: str = "auto"
+    """Compression of the product: auto or a name such as blosc-lz4, blosc-zstd, zstd, gzip, none."""
+    chunk: tuple[int, int] | None = None
+    """Rows and columns of a stored chunk of the product. Default: about 16 MiB, nearly square."""
+    dtype_out: OutputType = "auto"
+    """Type of the stored product. auto: the inputs' result type, or the next wider where rounding to it would exceed
+    max_error; integers give int64 when exact, else float64."""
+    durability: Durability = "power"
+    """power: every chunk is on disk (fsync) before its tile counts as done; process: survives a crash of the program only."""
+    allow_nonfinite: bool = False
+    """Accept NaN and infinity: the rows and columns they reach are listed and stand outside the certificate."""
+    overwrite: bool = False
+    """Replace an existing OUT, in one step at the end."""
+
+    @field_validator("max_error")
+    @classmethod
+    def _error_is_positive(cls, value: float | None) -> float | None:
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"max_error is {value}: give a positive number such as 1e-6")
+        return value
+
+    @field_validator("alpha", "beta")
+    @classmethod
+    def _factor_is_finite(cls, value: float) -> float:
+        if not math.isfinite(value):
+            raise ValueError(f"alpha and beta must be finite, not {value}")
+        if value and not SMALLEST_FACTOR <= abs(value) <= 1 / SMALLEST_FACTOR:
+            limits = f"between {SMALLEST_FACTOR:g} and {1 / SMALLEST_FACTOR:g}"
+            raise ValueError(f"alpha and beta must be 0 or {limits} in size, not {value:g}: scale an input")
+        return value
+
+    @field_validator("memory")
+    @classmethod
+    def _memory_is_possible(cls, value: int | None) -> int | None:
+        if value is not None and value < MINIMUM_MEMORY:
+            raise ValueError(f"memory is {format_bytes(value)}: no worker fits below {format_bytes(MINIMUM_MEMORY)}")
+        return value
+
+    @field_validator("precision")
+    @classmethod
+    def _precision_is_known(cls, value: str) -> str:
+        return _one_of("precision", value, ["auto", *ARITHMETICS])
+
+    @field_validator("codec")
+    @classmethod
+    def _codec_is_known(cls, value: str) -> str:
+        return _one_of("codec", value, ["auto", *CODECS])
+
+    @field_validator("cluster")
+    @classmethod
+    def _cluster_is_known(cls, value: str) -> str:
+        return value if "://" in value else _one_of("cluster", value, ["local", "cuda", "tcp://host:port"])
+
+    @field_validator("chunk", mode="before")
+    @classmethod
+    def _chunk_is_a_pair(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and len(cast("list[object]", value)) != 2:
+            raise ValueError(f"chunk is {','.join(map(str, cast('list[object]', value)))}: give rows and columns, for example 2048,2048")
+        return value
+
+    @field_validator("chunk")
+    @classmethod
+    def _chunk_is_positive(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and min(value) < 1:
+            raise ValueError(f"chunk is {value[0]},{value[1]}: both edges must be at least 1")
+        return value
+
+    @field_validator("a", "b", "out", "add")
+    @classmethod
+    def _path_is_absolute(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not value.strip():
+            raise ValueError("a path is empty: give A, B and OUT")
+        return os.path.abspath(Path(value).expanduser())  # noqa: PTH100 - resolve() would follow links, which OUT must keep
+
+    @model_validator(mode="after")
+    def _beta_goes_with_add(self) -> "Job":
+        if (self.add is None) != (self.beta == 0.0):
+            raise ValueError("beta and add belong together: give both (beta * C0) or neither")
+        return self
+
+
+def make_job(**fields: object) -> Job:
+    """A job from loose fields; raises BadInput with one line that names the first wrong field."""
+    try:
+        return Job.model_validate(fields)
+    except ValidationError as error:
+        raise BadInput(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """One line for people from a validation error: the first problem, with the field's name."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    if first["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(field, list(Job.model_fields), n=1)
+        return f"{field} is no field of a job" + (f": did you mean {close[0]}?" if close else "")
+    if first["type"] != "value_error":
+        return f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    return message if not field or field in message else f"{field}: {message}"
+
+
+def _one_of(field: str, value: str, known: list[str]) -> str:
+    if value in known:
+        return value
+    close = difflib.get_close_matches(value, known, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise ValueError(f"{field} {value!r} is unknown{hint}: use one of {', '.join(known)}")

@@ -1,0 +1,97 @@
+"""What one worker holds, item by item, in bytes: the budget's arithmetic.
+
+Everything that a worker allocates has a line here; the run uses these same sizes to allocate, and a test compares the sum
+with the resident memory that the operating system reports.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from storage import chunk_buffer_bytes
+from tasks.candidate import Candidate
+from tasks.survey import Operand, Problem
+
+PROBE_BLOCK = 1 << 16
+"""Elements that the verifier converts to float64 at a time: small enough for a core's cache."""
+
+PRODUCT_ROWS = 1024
+"""Rows of a slab product that is held apart before it is added to the accumulator."""
+
+HEADROOM = 12 << 20
+"""Allocator slack, messages and small objects of one worker, beyond what scales with the tile."""
+
+ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+
+
+@dataclass(frozen=True)
+class TileMemory:
+    """What a worker needs for its tiles, besides its own interpreter and libraries."""
+
+    host: dict[str, int]
+    device: dict[str, int]
+    """Empty on the CPU: everything is on the host."""
+
+    @property
+    def host_bytes(self) -> int:
+        """Sum over the host's items."""
+        return sum(self.host.values())
+
+    @property
+    def device_bytes(self) -> int:
+        """Sum over the device's items."""
+        return sum(self.device.values())
+
+
+def tile_memory(problem: Problem, way: Candidate) -> TileMemory:
+    """Bytes that one worker allocates to compute this candidate's tiles."""
+    working = _slabs(problem, way) | _arithmetic(problem, way) | _verifier(way)
+    staging = _input(problem) | _output(problem, way) | {"headroom": HEADROOM}
+    if way.device == "cpu":
+        return TileMemory(working | staging, {})
+    pinned = max(_block_bytes(problem.a, way.tile.rows, way.tile.depth), _block_bytes(problem.b, way.tile.depth, way.tile.cols))
+    return TileMemory(staging | {"pinned staging": pinned}, working)
+
+
+def _slabs(problem: Problem, way: Candidate) -> dict[str, int]:
+    return {
+        "slabs of A": way.slots[0] * _block_bytes(problem.a, way.tile.rows, way.tile.depth),
+        "slabs of B": way.slots[1] * _block_bytes(problem.b, way.tile.depth, way.tile.cols),
+    }
+
+
+def _arithmetic(problem: Problem, way: Candidate) -> dict[str, int]:
+    row, tile = way.arithmetic, way.tile
+    slab_type = row.slab_output[way.device]
+    converted = (tile.rows * tile.depth if problem.a.dtype != row.compute else 0) + (
+        tile.depth * tile.cols if problem.b.dtype != row.compute else 0
+    )
+    return {
+        "accumulator": tile.rows * tile.cols * ITEMSIZE[row.accumulate],
+        "converted slabs": converted * ITEMSIZE[row.compute],
+        "slab product": 0 if slab_type == row.accumulate else min(tile.rows, PRODUCT_ROWS) * tile.cols * ITEMSIZE[slab_type],
+    }
+
+
+def _verifier(way: Candidate) -> dict[str, int]:
+    tile = way.tile
+    vectors = way.probes * (tile.cols + 3 * tile.rows + (way.slots[1] + 1) * tile.depth) + way.slots[0] * tile.rows
+    return {"verifier": 8 * (vectors + PROBE_BLOCK + max(tile.cols, tile.rows, tile.depth))}
+
+
+def _input(problem: Problem) -> dict[str, int]:
+    matrices = [problem.a.matrix, problem.b.matrix] + ([problem.add] if problem.add is not None else [])
+    return {"input decoding": max(matrix.scratch_bytes for matrix in matrices)}
+
+
+def _output(problem: Problem, way: Candidate) -> dict[str, int]:
+    elements = prod(way.output.chunks)
+    as_it_stands = way.output.dtype == way.arithmetic.accumulate and way.device == "cpu"
+    epilogue = 0 if as_it_stands else elements * (ITEMSIZE[way.arithmetic.accumulate] + np.dtype(way.output.dtype).itemsize)
+    added = elements * (problem.add.dtype.itemsize + 8) if problem.add is not None else 0
+    return {"output encoding": chunk_buffer_bytes(way.output) + epilogue + added}
+
+
+def _block_bytes(operand: Operand, rows: int, cols: int) -> int:
+    return rows * cols * operand.matrix.dtype.itemsize

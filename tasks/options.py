@@ -1,0 +1,66 @@
+"""What the planner may choose from: tile edges, slab depths, output chunks, workers.
+
+Tile edges are whole output chunks that divide the product into 1, 2, 3, ... tiles; slab depths follow the chunk grids of A
+and B, so that no chunk is decoded for a part of it; output chunks are as asked, or the default and its halves; workers are
+all, or fewer where memory is short.
+"""
+
+from collections.abc import Iterator
+from math import ceil, lcm
+
+import numpy as np
+
+from storage import DEFAULT_CODEC, OutputSpec, default_chunks
+from tasks.geometry import blocks
+from tasks.hardware import Hardware, Layout
+from tasks.job import Job
+from tasks.survey import Problem
+
+_COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+_DEPTHS = (256, 512, 1024, 2048, 4096)
+_SMALLEST_EDGE = 256
+
+
+def edges(extent: int, chunk: int) -> list[int]:
+    """Tile edges to try: whole chunks, largest first.
+
+    >>> edges(8192, 2048)
+    [8192, 4096, 2048]
+    >>> edges(5, 8)
+    [5]
+    """
+    steps = {ceil(blocks(extent, count) / chunk) * chunk for count in _COUNTS} | {chunk}
+    return sorted({min(step, extent) for step in steps}, reverse=True)
+
+
+def depths(problem: Problem) -> list[int]:
+    """Slab depths to try, deepest first: all of k, whole chunks of both operands, and plain powers of two."""
+    k = problem.k
+    chunks = [min(problem.a.chunks[1], k), min(problem.b.chunks[0], k)]
+    aligned = {step << doubling for step in (*chunks, lcm(*chunks)) if step > 32 for doubling in range(6)}
+    return sorted({k, *(depth for depth in aligned | set(_DEPTHS) if depth < k)}, reverse=True)
+
+
+def outputs(job: Job, shape: tuple[int, int], dtype: str) -> Iterator[OutputSpec]:
+    """Ways to store the product, largest chunks first."""
+    m, n = shape
+    codec = DEFAULT_CODEC if job.codec == "auto" else job.codec
+    rows, cols = job.chunk or default_chunks(shape, np.dtype(dtype).itemsize)
+    rows, cols = min(rows, m), min(cols, n)
+    while True:
+        yield OutputSpec(shape=shape, dtype=dtype, chunks=(rows, cols), codec=codec)
+        if job.chunk or max(rows, cols) <= _SMALLEST_EDGE:
+            return
+        rows, cols = max(ceil(rows / 2), min(rows, _SMALLEST_EDGE)), max(ceil(cols / 2), min(cols, _SMALLEST_EDGE))
+
+
+def crews(job: Job, hardware: Hardware, most_tiles: int) -> list[tuple[Layout, int]]:
+    """Layouts with every worker, then with fewer; as many as the job asks for, but never more than there can be tiles."""
+    pairs: list[tuple[Layout, int]] = []
+    for layout in hardware.layouts:
+        if job.workers:
+            counts = {min(job.workers, most_tiles)}
+        else:
+            counts = {max(1, layout.workers >> halving) for halving in range(layout.workers.bit_length())}
+        pairs += [(layout, count) for count in sorted(counts, reverse=True)]
+    return pairs

@@ -1,0 +1,116 @@
+"""What comes back from the workers, and what is made of it: small frozen values, never arrays.
+
+`Measurement` is one tile's record (under 1 KiB pickled), `Outcome` the whole run's, `Certificate` the proof.
+"""
+
+from dataclasses import dataclass, field
+
+from storage import ChunkRecord
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one tile cost and what its probes saw."""
+
+    index: int
+    """Place of the tile in the walk."""
+    row: int
+    """Tile row i."""
+    col: int
+    """Tile column j."""
+    worker: str
+    """Address of the worker that computed it."""
+    started: float
+    """Seconds since the epoch."""
+    finished: float
+    lanes: dict[str, float]
+    """Seconds by lane."""
+    bytes_read: int
+    """Decoded bytes of A and B."""
+    bytes_written: int
+    """Bytes of C before compression."""
+    peak_bytes: int
+    """Peak resident bytes of the worker so far."""
+    square_a: float
+    """Squared Frobenius norm of the row panel of op(A)."""
+    square_b: float
+    """Squared Frobenius norm of the column panel of op(B)."""
+    square_c0: float
+    """Squared Frobenius norm of this tile of C0."""
+    square_residual: float
+    """Mean over the probes of the squared residual: an unbiased estimate of the tile's squared error."""
+    worst: float
+    """Largest row residual over its threshold; above 1 the tile is wrong."""
+    chunks: tuple[ChunkRecord, ...]
+    """What was stored; empty where the tile was refused."""
+    nonfinite: str = ""
+    """Rows and columns that NaN or infinity reached, as text; empty where none."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the probes found the tile within its bound."""
+        return self.worst <= 1.0
+
+    @property
+    def bytes_stored(self) -> int:
+        """Encoded bytes on disk."""
+        return sum(chunk.nbytes for chunk in self.chunks)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is, for whoever shows it."""
+
+    tiles_done: int
+    tiles: int
+    flops_done: float
+    flops: float
+    bytes_moved: int
+    """Decoded bytes read and written so far."""
+    seconds: float
+    """Since the first tile was sent."""
+    seconds_left: float
+    """Estimate: starts from the plan's prediction and moves to what is measured."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All tiles of a run."""
+
+    measurements: tuple[Measurement, ...]
+    seconds: float
+    """First tile sent to last tile recorded."""
+    retried: int
+    """Tiles computed again, after a failed check or a lost worker."""
+    resumed: int = 0
+    """Tiles found done in the journal."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The proof that goes into OUT's attributes and the report."""
+
+    norm: str
+    """What the errors are relative to."""
+    asked: float
+    promised: float
+    """A priori bound for every input, its underflow term included."""
+    measured: float
+    """A posteriori bound: the true error is below it with the stated confidence."""
+    confidence: float
+    guarantee: str
+    arithmetic: str
+    probes: int
+    seed: int
+    exact: bool
+    norm_a: float
+    """||op(A)||_F as measured."""
+    norm_b: float
+    norm_c0: float = 0.0
+    nonfinite: tuple[str, ...] = field(default=())
+    """Rows and columns that stand outside the certificate."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the product is as exact as asked."""
+        return min(self.promised, self.measured) <= self.asked

@@ -1,0 +1,105 @@
+"""The plan: everything that a run will do, decided before it starts, and what that should cost.
+
+A plan is pure data. The same job on the same calibration gives the same plan; a run follows it to the letter, and the
+report sets its predictions beside what was measured.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Residency = Literal["C", "A", "B"]
+"""What stays in memory while the rest streams: only the accumulator, or also the row panel of A, or the column panel of B."""
+
+LANES = ("read", "multiply", "verify", "encode", "write")
+"""What a worker's time goes to, in the order of the work."""
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """Rows and columns of a tile of C, and the depth of the k slabs that are multiplied into it."""
+
+    rows: int
+    cols: int
+    depth: int
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.cols, self.depth) < 1:
+            raise ValueError(f"a tile of {self.rows} x {self.cols} with depth {self.depth} is empty")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One row of the table of arithmetics, chosen or not, and why."""
+
+    arithmetic: str
+    bound: float
+    """Certified normwise error."""
+    seconds: float
+    """Predicted time of the whole run; infinity where no plan exists."""
+    verdict: str
+    """chosen, or the reason against it."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the run should take."""
+
+    seconds: float
+    """Survey to published."""
+    lanes: dict[str, float]
+    """Seconds of one worker by lane."""
+    bytes_read: int
+    """Decoded bytes of A and B, whole chunks, as often as decoded."""
+    bytes_written: int
+    """Bytes of C before compression."""
+    peak_memory_bytes: int
+    """Resident bytes of all workers together."""
+    memory_items: dict[str, int]
+    """One worker's memory, item by item."""
+    error_bound: float
+    seconds_interval: tuple[float, float] | None = None
+    """Range that `seconds` should fall into; None where the planner states none."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How C = op(A) op(B) will be computed."""
+
+    shape: tuple[int, int, int]
+    """m, k, n."""
+    arithmetic: str
+    dtype_out: str
+    exact: bool
+    """Integer inputs whose every partial sum is exact."""
+    tile: TileShape
+    grid: tuple[int, int, int]
+    """Tiles along m and n, slabs along k."""
+    residency: Residency
+    slots: tuple[int, int]
+    """Slabs of A and of B that a worker keeps."""
+    device: str
+    workers: int
+    threads_per_worker: int
+    chunk: tuple[int, int]
+    codec: str
+    memory_limit: int
+    max_error: float
+    """Asked, or the default of the inputs' type."""
+    predicted: Prediction
+    lower_bound_bytes: int
+    """No schedule with this memory moves fewer bytes."""
+    choices: tuple[Choice, ...]
+    probes: int
+    """Gaussian probe columns of the verifier."""
+    seed: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of C."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def bytes_ratio(self) -> float:
+        """Planned bytes over the lower bound."""
+        return (self.predicted.bytes_read + self.predicted.bytes_written) / self.lower_bound_bytes

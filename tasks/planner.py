@@ -1,0 +1,117 @@
+"""Choose arithmetic, tile, residency and workers: pure, from headers and measured rates.
+
+Each arithmetic that certifies the error gets its fastest candidate within the memory (`tasks.search`); the fastest of those
+wins. What the chosen walk reads is then counted slab by slab, so that the bytes in the plan are exact.
+"""
+
+from math import inf
+
+import numpy as np
+
+from tasks.advice import warnings_for
+from tasks.bound import Team, lower_bound_bytes
+from tasks.errors import Refused
+from tasks.hardware import Hardware, available_memory, default_memory, installed_memory
+from tasks.job import Job
+from tasks.memory import tile_memory
+from tasks.plan import Choice, Plan, Prediction
+from tasks.precision import Precision, choose_precisions
+from tasks.search import PROBES, Fit, Search, first_fastest
+from tasks.survey import Problem
+from tasks.units import format_bytes
+
+SEED = 20260229
+"""Default seed of the probes: results repeat, and the certificate names it."""
+
+
+def make_plan(job: Job, problem: Problem, hardware: Hardware) -> Plan:
+    """The plan of a job; raises Refused where memory or accuracy cannot be had, naming the least that can."""
+    search = Search(job, problem, hardware, _budget(job, hardware))
+    rows = choose_precisions(job, problem, hardware.device)
+    fits = {row.arithmetic.name: search.fastest(row) for row in rows if row.reason == ""}
+    found = [fit for fit in fits.values() if fit is not None]
+    if not found:
+        raise _too_small(search, [row for row in rows if row.reason == ""])
+    best = first_fastest(found)
+    chosen = next(row for row in rows if row.arithmetic is best.way.arithmetic)
+    choices = tuple(_choice(row, fits.get(row.arithmetic.name), chosen) for row in rows)
+    return _plan(search, best, chosen, choices)
+
+
+def _budget(job: Job, hardware: Hardware) -> int:
+    foreign = "://" in job.cluster
+    if job.memory is None:
+        return default_memory(hardware.memory_bytes if foreign else available_memory())
+    most = hardware.memory_bytes if foreign else installed_memory()
+    if job.memory > most:
+        raise Refused(f"memory is {format_bytes(job.memory)} but this machine has {format_bytes(most)}: give at most that")
+    return job.memory
+
+
+def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ...]) -> Plan:
+    way, problem = fit.way, search.problem
+    return Plan(
+        shape=problem.shape,
+        arithmetic=chosen.arithmetic.name,
+        dtype_out=chosen.dtype_out,
+        exact=chosen.exact,
+        tile=way.tile,
+        grid=way.grid,
+        residency=way.residency,
+        slots=way.slots,
+        device=way.device,
+        workers=way.workers,
+        threads_per_worker=way.layout.threads,
+        chunk=way.output.chunks,
+        codec=way.output.codec,
+        memory_limit=search.budget,
+        max_error=chosen.asked,
+        predicted=_prediction(problem, fit, chosen),
+        lower_bound_bytes=_lower_bound(search, fit),
+        choices=choices,
+        probes=PROBES,
+        seed=SEED,
+        warnings=warnings_for(search.job, problem, fit),
+    )
+
+
+def _prediction(problem: Problem, fit: Fit, chosen: Precision) -> Prediction:
+    items = {"interpreter and libraries": fit.way.layout.base_bytes, **tile_memory(problem, fit.way).host}
+    return Prediction(
+        seconds=fit.cost.seconds,
+        lanes=fit.cost.lanes,
+        bytes_read=fit.cost.bytes_read,
+        bytes_written=fit.cost.bytes_written,
+        peak_memory_bytes=fit.total_bytes,
+        memory_items={name: size for name, size in items.items() if size},
+        error_bound=chosen.bound,
+    )
+
+
+def _lower_bound(search: Search, fit: Fit) -> int:
+    problem, way = search.problem, fit.way
+    sizes = (problem.a.matrix.dtype.itemsize, problem.b.matrix.dtype.itemsize, np.dtype(way.output.dtype).itemsize)
+    on_host = max(search.budget // way.workers - way.layout.base_bytes, 1)
+    memory = on_host if way.device == "cpu" else search.hardware.device_memory_bytes
+    share = min(1.0, way.busiest * way.tile.rows * way.tile.cols / (problem.m * problem.n))
+    return lower_bound_bytes(problem.shape, sizes, Team(way.workers, memory, share))
+
+
+def _choice(row: Precision, fit: Fit | None, chosen: Precision) -> Choice:
+    if row.reason:
+        return Choice(row.arithmetic.name, row.bound, inf, row.reason)
+    if fit is None:
+        return Choice(row.arithmetic.name, row.bound, inf, "does not fit the memory")
+    verdict = "chosen" if row is chosen else "slower" if fit.cost.seconds > 0 else ""
+    return Choice(row.arithmetic.name, row.bound, fit.cost.seconds, verdict)
+
+
+def _too_small(search: Search, rows: list[Precision]) -> Refused:
+    least = min((search.smallest(row) for row in rows), key=lambda fit: fit.total_bytes)
+    mebibytes = -(-least.total_bytes // 2**20)
+    if least.device_bytes > search.hardware.device_memory_bytes and search.hardware.device != "cpu":
+        return Refused(f"the smallest tile needs {format_bytes(least.device_bytes)} of device memory; the device has less free")
+    return Refused(
+        f"memory of {format_bytes(search.budget)} is too small: the smallest plan needs {mebibytes} MiB "
+        f"({format_bytes(least.way.layout.base_bytes)} of it for interpreter and libraries); give --memory {mebibytes}MiB or more"
+    )

@@ -1,0 +1,63 @@
+"""Random probes: what they prove about a product that nobody computes twice.
+
+For a tile C^ of op(A) op(B), with E its error, draw q columns G of independent standard normal numbers and compute
+
+    R = C^ G - sum over k slabs of A_k (B_k G)        in float64, while the slabs are in memory anyway.
+
+Up to the rounding of this very computation (`checking_roundoff`), R = E G, so for every row i and probe g
+
+    R_ig ~ N(0, ||e_i||^2).
+
+Two uses:
+
+- *Is the tile right?* The certified bound gives ||e_i|| <= eps ||a_i|| ||B||_F. A sound tile exceeds the threshold
+  tau_i = t eps ||a_i|| ||B||_F with t = sqrt(2 ln(2 N / delta)) in any of the run's N residuals with probability at most
+  delta (union bound over Gaussian tails, P(|z| > t) <= 2 exp(-t^2 / 2)).
+- *How large is the error?* s^2 = ||R||_F^2 / q is unbiased for ||E||_F^2. Written with the eigenvalues w_i of E' E it is
+  sum_i w_i chi2_q / q, and for x < 1, with W = sum w_i, Chernoff's bound gives
+
+      P(s^2 <= x W) <= min over u of exp(u x) prod_i (1 + 2 u w_i / (q W))^(-q/2) <= (x exp(1 - x))^(q/2)
+
+  because prod (1 + c w_i / W) >= 1 + c, whatever the eigenvalues. So ||E||_F <= s / sqrt(x) with confidence 1 - delta,
+  where x exp(1 - x) = delta^(2/q): `inflation` is 1 / sqrt(x). The same holds for all tiles together, since tiles of one
+  tile column share G and tile columns draw their own.
+"""
+
+from math import exp, log, sqrt
+
+CONFIDENCE = 0.999
+"""Of the measured error bound, for the whole result."""
+
+LEAST_NORM = 2.0**-511
+"""Root of the smallest normal float64: the square of what is smaller may be lost."""
+
+FALSE_ALARM = 1e-9
+"""Probability that any sound tile of a run is refused."""
+
+
+def tail_factor(residuals: int, delta: float = FALSE_ALARM) -> float:
+    """t such that none of `residuals` standard normal numbers exceeds it in absolute value, but for probability `delta`."""
+    return sqrt(2 * log(2 * residuals / delta))
+
+
+def inflation(probes: int, delta: float = 1 - CONFIDENCE) -> float:
+    """Factor from the root mean square residual to an upper bound of ||E||_F with confidence 1 - delta.
+
+    >>> round(inflation(8), 2), round(inflation(20), 2)
+    (3.77, 2.01)
+    """
+    target = delta ** (2 / probes)
+    low, high = 0.0, 1.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle * exp(1 - middle) < target else (low, middle)
+    return 1 / sqrt(high)
+
+
+def checking_roundoff(depth: int, cols: int, probe_norm: float) -> float:
+    """Largest rounding error of one residual of the check, relative to ||a_i|| ||B||_F.
+
+    Sums of `depth` products of sums of `cols` products, in float64, for probe columns of norm at most `probe_norm`; the
+    products with the stored tile add `cols` terms more (Higham, section 3.5).
+    """
+    return 1.1 * (depth + 2 * cols + 16) * 2.0**-53 * probe_norm

@@ -1,0 +1,157 @@
+"""Worker processes of this host: started, watched, started again when they die, and ended by process id.
+
+They are plain child processes with an environment of their own: the driver's environment and its main module are never
+touched, a script needs no `__main__` guard, and Ctrl-C on the terminal reaches the driver alone.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import IO
+
+from tasks.errors import GemmflowError
+
+MODULE = "tasks.worker"
+MAX_RESTARTS = 8
+"""How often one worker is started again; after that its place stays empty."""
+END_SECONDS = 2.0
+"""How long a worker may take to end before it is killed."""
+
+RETURNED_AT = 32 << 20
+"""Bytes from which a freed block goes back to the system at once, the most that glibc accepts. Below, the codecs' own temporaries
+would be fresh pages for every block (measured: at 1 MiB blosc-zstd encodes at 0.45 of the speed, blosc-lz4 at 0.7); with no limit
+glibc's threshold grows with use. Tiles and slabs have pages of their own; the end of a run gives the rest back."""
+
+Environment = Mapping[str, str]
+
+
+class WorkerProcess:
+    """One worker: a child process, replaced when it dies."""
+
+    def __init__(self, name: str, folder: Path, environment: Environment, limit: int) -> None:
+        self.command = [sys.executable, "-P", "-m", MODULE, name, str(folder), str(limit)]
+        self.environment = environment
+        self.restarts = 0
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
+        self._lock = threading.Lock()
+        self._ending = False
+        self._child = self._start()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the present child."""
+        return self._child.pid
+
+    @property
+    def status(self) -> int | None:
+        """Exit status of the present child; None while it runs."""
+        return self._child.poll()
+
+    def last_words(self) -> str:
+        """The last line that the process wrote to standard error."""
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it wrote nothing"
+
+    def join(self, address: str) -> None:
+        """Tell the child where its scheduler is, and watch it from now on."""
+        self._tell(address)
+        threading.Thread(target=self._watch, args=(address,), name="worker watch", daemon=True).start()
+
+    def hang_up(self) -> None:
+        """Ask the child to end; it is not replaced."""
+        with self._lock:
+            self._ending = True
+            self._hang_up()
+
+    def end(self, deadline: float) -> None:
+        """Wait for the child until `deadline` (monotonic seconds), then kill it."""
+        try:
+            self._child.wait(max(0.0, deadline - monotonic()))
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._log.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.command,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def _tell(self, address: str) -> None:
+        with suppress(BrokenPipeError):
+            assert self._child.stdin is not None
+            self._child.stdin.write(f"{address}\n".encode())
+            self._child.stdin.flush()
+
+    def _hang_up(self) -> None:
+        with suppress(BrokenPipeError):
+            assert self._child.stdin is not None
+            self._child.stdin.close()
+
+    def _watch(self, address: str) -> None:
+        while True:
+            self._child.wait()
+            with self._lock:
+                if self._ending or self.restarts == MAX_RESTARTS:
+                    return
+                self._hang_up()
+                self.restarts += 1
+                self._child = self._start()
+                self._tell(address)
+
+
+class WorkerProcesses:
+    """The worker processes of one cluster."""
+
+    def __init__(self, environments: Sequence[Environment], limit: int) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="gemmflow-workers-"))
+        self.members: list[WorkerProcess] = []
+        try:
+            for index, environment in enumerate(environments):
+                self.members.append(WorkerProcess(str(index), self.folder / str(index), environment, limit))
+        except BaseException:
+            self.end()
+            raise
+
+    def join(self, address: str) -> None:
+        """Let every process join the scheduler at `address`."""
+        for member in self.members:
+            member.join(address)
+
+    def check(self) -> None:
+        """Raise GemmflowError when a process ended instead of starting."""
+        for member in self.members:
+            if member.status is not None or member.restarts:
+                raise GemmflowError(f"a worker process ended while it started: {member.last_words()}")
+
+    def end(self) -> None:
+        """End every process within END_SECONDS; those that do not listen are killed."""
+        for member in self.members:
+            member.hang_up()
+        deadline = monotonic() + END_SECONDS
+        for member in self.members:
+            member.end(deadline)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def worker_environment(threads: int, **more: str) -> Environment:
+    """The environment of a worker: this process's, this code's folder, `threads` for every BLAS, memory given back when freed."""
+    variables = dict(os.environ)
+    root = str(Path(__file__).resolve().parents[1])
+    variables["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [variables.get("PYTHONPATH")])])
+    variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    variables |= dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(RETURNED_AT))
+    return variables | more

@@ -1,0 +1,68 @@
+"""Publish: the certificate becomes part of the result, and the result becomes OUT, in one step."""
+
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from math import isfinite
+
+import numpy as np
+
+from storage import publish as publish_array
+from storage import set_attributes
+from tasks.outcome import Certificate, Outcome
+from tasks.prepare import Run
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What lies at OUT."""
+
+    codec: str
+    why: str
+    """How the codec was chosen."""
+    ratio: float
+    """Bytes before compression over bytes stored."""
+    bytes_stored: int
+    root: str = ""
+    """Hash of the manifest; empty while results have none."""
+
+
+def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
+    """Write the certificate into the staged array and exchange it for OUT.
+
+    Raises Refused when OUT appeared meanwhile; the staged result is kept then.
+    """
+    stored = _stored(run, outcome)
+    set_attributes(run.staging, {"gemmflow": _attributes(run, certificate, stored)})
+    publish_array(run.staging, run.job.overwrite)
+    return stored
+
+
+def _stored(run: Run, outcome: Outcome) -> Stored:
+    rows, _, cols = run.plan.shape
+    plain = rows * cols * np.dtype(run.plan.dtype_out).itemsize
+    encoded = sum(tile.bytes_stored for tile in outcome.measurements)
+    why = "the default: fast, and near the best ratio on every kind of product" if run.job.codec == "auto" else "asked for"
+    return Stored(run.plan.codec, why, plain / encoded, encoded)
+
+
+def _attributes(run: Run, certificate: Certificate, stored: Stored) -> dict[str, object]:
+    """What `gemmflow info` shows and `gemmflow verify` repeats; JSON has no infinity, so unbounded values are absent."""
+    plan = run.plan
+    return {
+        "schema": 1,
+        "version": metadata.version("gemmflow"),
+        "run_id": run.run_id,
+        "job": run.job.model_dump(),
+        "inputs": {name: operand.matrix.fingerprint for name, operand in (("a", run.problem.a), ("b", run.problem.b))},
+        "certificate": {key: value for key, value in asdict(certificate).items() if not isinstance(value, float) or isfinite(value)},
+        "plan": {
+            "shape": plan.shape,
+            "arithmetic": plan.arithmetic,
+            "device": plan.device,
+            "tile": asdict(plan.tile),
+            "grid": plan.grid,
+            "residency": plan.residency,
+            "threads_per_worker": plan.threads_per_worker,
+        },
+        "storage": asdict(stored),
+    }

@@ -1,0 +1,145 @@
+"""One worker's own measurements: multiply, decode, encode, probe, copy, write. Runs on the workers."""
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import psutil
+import torch
+
+from storage import CODECS, replace_file
+from tasks import probing
+from tasks.arithmetic import ARITHMETICS
+from tasks.devices import DEVICES, torch_dtype
+from tasks.hardware import Rates, installed_memory, processor_name, usable_cores
+from tasks.kernels import KERNELS
+
+SECONDS_A_RATE = 0.06
+"""Each rate is the best of the repetitions that fit."""
+
+BLOCK = (2048, 1024, 2048)
+"""Rows, depth and columns of the multiplication that is timed."""
+
+WARM_BLOCK = (512, 512, 512)
+"""The multiplication that loads each library's code and buffers before the resident memory is read."""
+
+SAMPLE_SHAPE = (1024, 2048)
+"""Rows and columns of the float32 block that codecs and probes are timed on: larger than a core's cache, like a chunk."""
+
+COPIED_BYTES = 64 << 20
+
+WRITTEN_BYTES = 16 << 20
+"""Size of a file that is written."""
+
+TOUCHED_BYTES = 32 << 20
+"""Fresh memory that is touched, four times without giving it back in between: on a virtual machine the host faults, too."""
+
+PROBES = 8
+
+
+@dataclass(frozen=True)
+class WorkerRates:
+    """What one worker measured of itself."""
+
+    rates: Rates
+    base_bytes: int
+    """Resident bytes once every kernel has run on small operands."""
+    device_memory_bytes: int
+    threads: int
+    processor: str
+    host: str
+    cores: int
+    memory_bytes: int
+
+
+def measure_worker(device: str, folder: str) -> WorkerRates:
+    """Every rate of this process; files are written to `folder` and removed."""
+    rows = [name for name, row in ARITHMETICS.items() if device in row.devices]
+    for name in rows:
+        _flops_rate(name, device, WARM_BLOCK)
+    base = psutil.Process().memory_info().rss
+    flops = {name: _flops_rate(name, device, BLOCK) for name in rows}
+    sample = _sample()
+    rates = Rates(
+        flops=flops,
+        decode={name: _decode_rate(name, sample) for name in CODECS},
+        encode={name: _rate(sample.nbytes, lambda name=name: CODECS[name].compress(sample)) for name in CODECS},
+        probe=_probe_rate(device),
+        write=_write_rate(Path(folder), durable=True),
+        write_unsynced=_write_rate(Path(folder), durable=False),
+        copy=_copy_rate(device),
+        touch=_touch_rate(),
+    )
+    free = torch.cuda.mem_get_info()[0] if device == "cuda" else 0
+    facts = (processor_name(), platform.node(), usable_cores(), installed_memory())
+    return WorkerRates(rates, base, free, torch.get_num_threads(), *facts)
+
+
+def _flops_rate(name: str, device: str, block: tuple[int, int, int]) -> float:
+    """FLOP/s of one arithmetic; its operands are freed on return."""
+    rows, depth, cols = block
+    row, kernel = ARITHMETICS[name], KERNELS[name, device]
+    empty = DEVICES[device].empty
+    a = empty(rows * depth, torch_dtype(row.compute)).view(rows, depth).uniform_()
+    b = empty(depth * cols, torch_dtype(row.compute)).view(depth, cols).uniform_()
+    total = empty(rows * cols, torch_dtype(row.accumulate)).view(rows, cols).zero_()
+    return _rate(2 * rows * depth * cols, lambda: (kernel(total, a, b), DEVICES[device].synchronize()))
+
+
+def _sample() -> np.ndarray:
+    """What products look like to a codec: full-entropy significands."""
+    return np.random.default_rng(0).standard_normal(SAMPLE_SHAPE, dtype=np.float32)
+
+
+def _decode_rate(name: str, sample: np.ndarray) -> float:
+    encoded, target = CODECS[name].encode(sample), np.empty_like(sample)
+    return _rate(sample.nbytes, lambda: CODECS[name].decode(encoded, target))
+
+
+def _probe_rate(device: str) -> float:
+    block = torch.rand(*SAMPLE_SHAPE).to(device)
+    vectors = probing.draw(0, 0, block.shape[1], PROBES).to(device)
+    return _rate(block.numel(), lambda: (probing.apply(block, vectors, probing.Wanted(norms=True)), DEVICES[device].synchronize()))
+
+
+def _copy_rate(device: str) -> float:
+    source = torch.rand(COPIED_BYTES // 4).to(device)
+    target = torch.empty_like(source)
+    return _rate(2 * source.nbytes, lambda: (target.copy_(source), DEVICES[device].synchronize()))
+
+
+def _touch_rate() -> float:
+    """Once, as a run touches its buffers: the median of four."""
+    held, seconds = [DEVICES["cpu"].empty(TOUCHED_BYTES, torch.uint8) for _ in range(4)], list[float]()
+    for buffer in held:
+        start = time.perf_counter()
+        buffer.zero_()
+        seconds.append(time.perf_counter() - start)
+    return TOUCHED_BYTES / median(seconds)
+
+
+def _write_rate(folder: Path, durable: bool) -> float:
+    """Every repetition writes a new file, as a run does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content, names = np.random.default_rng(1).bytes(WRITTEN_BYTES), count()
+    with TemporaryDirectory(dir=folder) as scratch:
+        return _rate(WRITTEN_BYTES, lambda: replace_file(f"{scratch}/{next(names)}", [content], durable))
+
+
+def _rate(amount: float, once: Callable[[], object]) -> float:
+    """Amount per second, the best repetition; the first, which warms up, does not count."""
+    once()
+    best, deadline = float("inf"), time.perf_counter() + SECONDS_A_RATE
+    while True:
+        start = time.perf_counter()
+        once()
+        now = time.perf_counter()
+        best = min(best, now - start)
+        if now > deadline:
+            return amount / best

@@ -1,0 +1,179 @@
+"""Multiply: the driver's loop over raw Dask futures, a few a worker, each one tile.
+
+    queues --> window of WINDOW tiles a worker --> measurement --> journal, progress, next tile for that worker
+
+A future is released as soon as its record is here: what Dask no longer holds, a dead worker cannot make it compute again.
+A tile that its probes refuse is computed once more, elsewhere and from fresh buffers; a tile whose worker died is given to
+another. Nothing else is retried: bad input stays bad.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
+
+from distributed import CancelledError, Future, KilledWorker, as_completed
+
+from storage import Journal
+from tasks.clusters import Cluster
+from tasks.errors import GemmflowError, NotCertified, WorkersLost
+from tasks.outcome import Measurement, Outcome, Progress
+from tasks.prepare import Run
+from tasks.progress import Estimate
+from tasks.remote import compute_tile, release
+from tasks.walk import Queues
+
+WINDOW = 2
+"""Tiles of a worker in flight: one runs, the next is there already."""
+
+MOST_DEATHS = 3
+"""Times that one tile may lose its worker."""
+
+SYNC_SECONDS = 1.0
+"""At most this much recorded work is not yet durable."""
+
+ALONE_SECONDS = 20.0
+"""How long a run waits without any worker."""
+
+RELEASE_SECONDS = 2.0
+"""How long the workers may take to free their buffers at the end."""
+
+Observer = Callable[[Progress], None]
+
+
+def multiply(run: Run, cluster: Cluster, observe: Observer) -> Outcome:
+    """Compute every tile of the run; returns the workers' records.
+
+    Raises what a tile raises (NonFinite, CorruptData, DiskFull), NotCertified when a tile fails its check twice, WorkersLost.
+    Staging is kept then, and the message names it.
+    """
+    with Journal.create(Path(run.staging.journal)) as journal:
+        journal.append({"kind": "plan", "run_id": run.run_id, "job": run.job.model_dump(), "shape": list(run.plan.shape)})
+        journal.sync()
+        drive = _Drive(run, cluster, journal, observe)
+        try:
+            return drive.to_the_end()
+        except GemmflowError as error:
+            raise type(error)(f"{error} (unfinished result kept in {run.staging.folder})") from error
+        finally:
+            drive.stop()
+
+
+class _Drive:
+    """The state of one multiplication in the driver."""
+
+    def __init__(self, run: Run, cluster: Cluster, journal: Journal, observe: Observer) -> None:
+        self.run, self.cluster, self.journal, self.observe = run, cluster, journal, observe
+        self.recipe = run.recipe
+        self.workers = cluster.workers[: run.plan.workers]
+        self.queues = Queues(list(range(run.plan.tiles)), list(self.workers))
+        self.flying: dict[object, tuple[Future[Measurement], int]] = {}
+        """By the future's key: the future and its tile."""
+        self.deaths: Counter[int] = Counter()
+        self.refused: dict[int, str] = {}
+        self.done: list[Measurement] = []
+        self.estimate = Estimate(run.plan, run.problem)
+        self.synced = monotonic()
+        self.completed = as_completed(loop=cluster.client.loop)
+        self.over = Event()
+
+    def to_the_end(self) -> Outcome:
+        started = monotonic()
+        Thread(target=self._watch_workers, name="workers watch", daemon=True).start()
+        for worker in self.workers:
+            for _ in range(WINDOW):
+                self._send_next(worker)
+        for future in self.completed:
+            self._send_next(self._land(future))
+        if len(self.done) < self.run.plan.tiles:
+            raise WorkersLost(f"{self.run.plan.tiles - len(self.done)} tiles were never computed: no worker is left")
+        self.journal.sync()
+        retried = sum(self.deaths.values()) + len(self.refused)
+        return Outcome(tuple(sorted(self.done, key=lambda tile: tile.index)), monotonic() - started, retried)
+
+    def stop(self) -> None:
+        """Take back what is still out, and free the workers' buffers."""
+        self.over.set()
+        with suppress(Exception):
+            self.cluster.client.cancel([future for future, _ in self.flying.values()])
+            self.cluster.client.run(release, callback_timeout=RELEASE_SECONDS)
+
+    def _watch_workers(self) -> None:
+        """Cancel what is out when no worker is left, or none of those that were: such a future would wait for ever.
+
+        Dask offers a waiting task to a new worker only if it was meant for that worker, even where others are allowed.
+        """
+        known, seen = set(self.cluster.workers), monotonic()
+        while not self.over.wait(1.0):
+            with suppress(Exception):
+                alive = set(self.cluster.workers)
+                replaced = bool(alive) and known.isdisjoint(alive)
+                known, seen = (alive, monotonic()) if alive else (known, seen)
+                if replaced or monotonic() - seen > ALONE_SECONDS:
+                    self.cluster.client.cancel([future for future, _ in list(self.flying.values())])
+
+    def _send_next(self, worker: str) -> None:
+        index = self.queues.next_for(worker)
+        if index is not None:
+            self._send(index, worker)
+
+    def _send(self, index: int, worker: str) -> None:
+        future = self.cluster.client.submit(
+            compute_tile,
+            self.recipe,
+            self.recipe.walk[index],
+            1 if index in self.refused else 0,
+            workers=[worker],
+            allow_other_workers=True,
+            pure=False,
+            retries=0,
+        )
+        self.flying[future.key] = (future, index)
+        self.completed.add(future)
+
+    def _land(self, future: "Future[Measurement]") -> str:
+        """Book a finished future; returns the worker that is free now."""
+        _, index = self.flying[future.key]
+        try:
+            measurement: Measurement = future.result()
+        except (KilledWorker, CancelledError) as error:
+            return self._lost(index, error)
+        finally:
+            del self.flying[future.key]  # only now: a record that died with its worker is waited for like any other
+            future.release()
+        self._accept(measurement) if measurement.accepted else self._refuse(measurement)
+        return measurement.worker
+
+    def _accept(self, measurement: Measurement) -> None:
+        self.done.append(measurement)
+        chunks = [asdict(chunk) for chunk in measurement.chunks]
+        self.journal.append({"kind": "tile", "index": measurement.index, "chunks": chunks})
+        if monotonic() - self.synced > SYNC_SECONDS:
+            self.journal.sync()
+            self.synced = monotonic()
+        self.observe(self.estimate.after(measurement))
+
+    def _refuse(self, measurement: Measurement) -> None:
+        index = measurement.index
+        if index in self.refused:
+            raise NotCertified(
+                f"tile {index} (row {measurement.row}, column {measurement.col}) is {measurement.worst:.3g} times outside its bound, "
+                f"computed by {self.refused[index]} and again by {measurement.worker}: check this hardware"
+            )
+        self.refused[index] = measurement.worker
+        others = [worker for worker in self.cluster.workers if worker != measurement.worker]
+        self._send(index, others[index % len(others)] if others else measurement.worker)
+
+    def _lost(self, index: int, error: BaseException) -> str:
+        self.deaths[index] += 1
+        alive = self.cluster.workers
+        if not alive:
+            left = self.run.plan.tiles - len(self.done)
+            raise WorkersLost(f"no worker is left, {left} of {self.run.plan.tiles} tiles are not computed: see why they died")
+        if self.deaths[index] > MOST_DEATHS:
+            raise WorkersLost(f"tile {index} lost its worker {self.deaths[index]} times ({error}): see why, memory first")
+        self._send(index, alive[index % len(alive)])
+        return alive[index % len(alive)]

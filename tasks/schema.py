@@ -1,0 +1,138 @@
+"""The JSON of a plan and of a report, schema 1: keys are added, never renamed, and every number is finite.
+
+A value that has no finite number (the time of an arithmetic for which no plan exists) is null.
+"""
+
+import math
+from dataclasses import asdict
+from typing import TypeAlias
+
+import numpy as np
+
+from tasks.measured import Measured, WorkerRecord
+from tasks.outcome import Certificate
+from tasks.plan import LANES, Choice, Plan, Prediction
+from tasks.survey import Problem
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+SCHEMA = 1
+
+
+def finite(value: object) -> Json:
+    """Plain JSON of dicts, sequences and numbers; infinity and NaN become null."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    raise TypeError(f"{type(value).__name__} has no place in the JSON of a report")
+
+
+def bytes_out(plan: Plan) -> int:
+    """Bytes of the product before compression."""
+    return plan.shape[0] * plan.shape[2] * np.dtype(plan.dtype_out).itemsize
+
+
+def problem_section(problem: Problem, plan: Plan) -> dict[str, object]:
+    """What was multiplied."""
+    m, k, n = problem.shape
+    dtype_a, dtype_b = problem.dtypes
+    return {
+        "m": m,
+        "k": k,
+        "n": n,
+        "dtype_a": dtype_a,
+        "dtype_b": dtype_b,
+        "dtype_out": plan.dtype_out,
+        "flops": problem.flops,
+        "bytes_a": problem.a.nbytes,
+        "bytes_b": problem.b.nbytes,
+        "bytes_out": bytes_out(plan),
+    }
+
+
+def plan_section(plan: Plan) -> dict[str, object]:
+    """What was decided and predicted."""
+    return {
+        "arithmetic": plan.arithmetic,
+        "tile": [plan.tile.rows, plan.tile.cols, plan.tile.depth],
+        "grid": list(plan.grid),
+        "residency": plan.residency,
+        "workers": plan.workers,
+        "threads_per_worker": plan.threads_per_worker,
+        "lower_bound_bytes": plan.lower_bound_bytes,
+        "predicted": _predicted(plan.predicted),
+        "device": plan.device,
+        "exact": plan.exact,
+        "slots": list(plan.slots),
+        "chunk": list(plan.chunk),
+        "codec": plan.codec,
+        "memory_limit_bytes": plan.memory_limit,
+        "max_error": plan.max_error,
+        "bytes_ratio": plan.bytes_ratio,
+        "choices": [_choice(choice) for choice in plan.choices],
+    }
+
+
+def measured_section(measured: Measured) -> dict[str, object]:
+    """What the tiles took; the caller adds the clock and the counts of the run."""
+    return {
+        "lanes": {lane: measured.lanes[lane] for lane in LANES},
+        "bytes_read": measured.bytes_read,
+        "bytes_written": measured.bytes_written,
+        "peak_memory_bytes": measured.peak_memory_bytes,
+        "workers": [_worker(record) for record in measured.workers],
+    }
+
+
+def error_section(certificate: Certificate) -> dict[str, object]:
+    """How exact the product is."""
+    return {
+        "asked": certificate.asked,
+        "promised": certificate.promised,
+        "measured": certificate.measured,
+        "confidence": certificate.confidence,
+        "guarantee": certificate.guarantee,
+        "probes": certificate.probes,
+        "seed": certificate.seed,
+        "norm": certificate.norm,
+        "exact": certificate.exact,
+        "kept": certificate.kept,
+        "norm_a": certificate.norm_a,
+        "norm_b": certificate.norm_b,
+        "norm_c0": certificate.norm_c0,
+        "nonfinite": list(certificate.nonfinite),
+    }
+
+
+def _predicted(predicted: Prediction) -> dict[str, object]:
+    return {
+        "seconds": predicted.seconds,
+        "seconds_interval": predicted.seconds_interval,
+        "lanes": {lane: predicted.lanes.get(lane, 0.0) for lane in LANES},
+        "bytes_read": predicted.bytes_read,
+        "bytes_written": predicted.bytes_written,
+        "peak_memory_bytes": predicted.peak_memory_bytes,
+        "error_bound": predicted.error_bound,
+        "memory_items": dict(predicted.memory_items),
+    }
+
+
+def _choice(choice: Choice) -> dict[str, object]:
+    return asdict(choice)
+
+
+def _worker(record: WorkerRecord) -> dict[str, object]:
+    return {
+        "address": record.address,
+        "tiles": record.tiles,
+        "started": record.started,
+        "finished": record.finished,
+        "busy_seconds": record.busy,
+        "utilisation": record.utilisation,
+        "peak_memory_bytes": record.peak_bytes,
+    }

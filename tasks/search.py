@@ -1,0 +1,212 @@
+"""The fastest of all candidates for one arithmetic that fit the memory budget.
+
+Candidates come in groups of equal tile edges and workers. `tasks.cost.ideal_seconds` bounds the time of some workers from
+below, `tasks.cost.least_seconds` that of one group, so both are opened in the order of that bound, until it leaves the
+near-ties of the best candidate found: most are never opened, and the choice is the same as if all were.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from math import inf, prod
+from operator import itemgetter
+
+from storage import OutputSpec
+from tasks.candidate import Candidate, with_slabs
+from tasks.cost import Cost, cost_of, estimate, ideal_seconds, least_seconds, planned_reads
+from tasks.geometry import blocks
+from tasks.hardware import Hardware, Layout
+from tasks.job import Job
+from tasks.memory import ITEMSIZE, tile_memory
+from tasks.options import crews, depths, edges, outputs
+from tasks.plan import TileShape
+from tasks.precision import Precision
+from tasks.survey import Problem
+
+PROBES = 8
+"""Gaussian columns of the verifier; `tasks.probes` says what they prove."""
+
+NEAR_TIE = 0.02
+"""Candidates whose times differ by less are equal: `first_fastest` says which is taken."""
+
+WORTH_HALVING = 0.03
+"""Share of the time that each halving of the output chunks must save: whoever reads the product pays for it."""
+
+MOST_COUNTED = 16
+"""Near-ties whose bytes are counted exactly."""
+
+MOST_TILES = 1_000_000
+"""Tiles of one run: the driver holds a record of each."""
+
+_KEPT = ((False, False), (True, False), (False, True), (True, True))
+
+
+@dataclass(frozen=True)
+class Need:
+    """A candidate and the bytes of one worker."""
+
+    way: Candidate
+    host_bytes: int
+    """Interpreter and libraries included."""
+    device_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All workers."""
+        return self.host_bytes * self.way.workers
+
+
+@dataclass(frozen=True)
+class Fit(Need):
+    """A candidate that fits, with its price."""
+
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Search:
+    """What stays the same while candidates are compared."""
+
+    job: Job
+    problem: Problem
+    hardware: Hardware
+    budget: int
+
+    def fastest(self, precision: Precision) -> Fit | None:
+        """The fastest candidate within the budget, or None; smaller output chunks where larger do not fit or are much slower."""
+        best: Fit | None = None
+        limit = inf
+        for output in self._outputs(precision):
+            found = self._fastest_of(precision, output, limit)
+            if found and found.cost.seconds < limit:
+                best, limit = found, found.cost.seconds
+            limit *= 1 - WORTH_HALVING
+        return best
+
+    def smallest(self, precision: Precision) -> Need:
+        """The candidate that needs least memory."""
+        choices = product(self._outputs(precision), self._crews)
+        groups = (group for output, crew in choices for group in self._groups(self._whole(precision, output, crew)))
+        return min(map(self._least_need, groups), key=lambda need: (not self._fits_device(need), need.total_bytes))
+
+    def _fastest_of(self, precision: Precision, output: OutputSpec, limit: float) -> Fit | None:
+        """The fastest candidate of one output; None, or any slower one, where none takes less than `limit` seconds."""
+        wholes = enumerate(self._whole(precision, output, crew) for crew in self._crews)
+        fits: dict[int, list[Fit]] = {}
+        for ideal, place, whole in sorted((ideal_seconds(self.problem, whole), place, whole) for place, whole in wholes):
+            if ideal <= limit * (1 + NEAR_TIE):
+                fits[place] = self._fits_of_crew(whole, limit)
+                limit = min([limit, *(fit.cost.seconds for fit in fits[place])])
+        found = [fit for place in sorted(fits) for fit in fits[place]]
+        return settle(self.problem, found) if found else None
+
+    def _fits_of_crew(self, whole: Candidate, limit: float) -> list[Fit]:
+        """Candidates of these workers, every near-tie of the fastest among them, in the order of their groups."""
+        tops = enumerate(top for group in self._groups(whole) for top in self._deepest(group))
+        fits: list[tuple[int, Fit]] = []
+        for least, place, top in sorted((least_seconds(self.problem, top), place, top) for place, top in tops):
+            if least > limit * (1 + NEAR_TIE):
+                break
+            opened = list(self._fits(top, limit))
+            limit = min([limit, *(fit.cost.seconds for fit in opened)])
+            fits += ((place, fit) for fit in opened)
+        return [fit for _, fit in sorted(fits, key=itemgetter(0))]
+
+    def _deepest(self, group: Candidate) -> Iterator[Candidate]:
+        """The group with each choice of panels to keep, and the deepest slabs that leave room for its accumulator."""
+        k, tile, way = self.problem.k, group.tile, group
+        panels = tile.rows * self.problem.a.matrix.dtype.itemsize, tile.cols * self.problem.b.matrix.dtype.itemsize
+        room = self._room(group) - tile.rows * tile.cols * ITEMSIZE[way.arithmetic.accumulate]
+        for kept in _KEPT if room > 0 else ():
+            left = room - sum(k * panel for panel, stays in zip(panels, kept, strict=True) if stays)
+            streamed = sum(panel for panel, stays in zip(panels, kept, strict=True) if not stays)
+            deepest = k if streamed == 0 and left >= 0 else min(k - 1, left // streamed) if streamed else 0
+            if deepest >= 1:
+                yield with_slabs(way, deepest, kept)
+
+    def _room(self, group: Candidate) -> int:
+        """Bytes of one worker for matrices, at most."""
+        if group.device != "cpu":
+            return self.hardware.device_memory_bytes
+        return self.budget // group.workers - group.layout.base_bytes
+
+    def _fits(self, top: Candidate, limit: float) -> Iterator[Fit]:
+        """The group's candidates within the budget, deepest slabs first; without those that surely take more than `limit` seconds."""
+        for depth in self._depths:
+            if depth > top.tile.depth or (depth == self.problem.k and top.kept != (True, True)):
+                continue
+            way = with_slabs(top, depth, top.kept)
+            if estimate(self.problem, way, 0).seconds > limit * (1 + NEAR_TIE):
+                continue
+            need = self._need(way)
+            if self._within(need):
+                allocated = need.host_bytes - way.layout.base_bytes
+                yield Fit(way, need.host_bytes, need.device_bytes, estimate(self.problem, way, allocated))
+
+    def _whole(self, precision: Precision, output: OutputSpec, crew: tuple[Layout, int]) -> Candidate:
+        """All of the product as one tile."""
+        m, k, n = self.problem.shape
+        tile, device, durability = TileShape(m, n, k), self.hardware.device, self.job.durability
+        return Candidate((m, k, n), precision.arithmetic, tile, _KEPT[-1], output, *crew, device, PROBES, durability)
+
+    def _groups(self, whole: Candidate) -> Iterator[Candidate]:
+        """A candidate for each choice of tile edges, with k in one slab."""
+        m, k, n = self.problem.shape
+        for rows, cols in product(edges(m, whole.output.chunks[0]), edges(n, whole.output.chunks[1])):
+            if whole.workers <= blocks(m, rows) * blocks(n, cols) <= MOST_TILES:
+                yield replace(whole, tile=TileShape(rows, cols, k))
+
+    @cached_property
+    def _crews(self) -> list[tuple[Layout, int]]:
+        m, _, n = self.problem.shape
+        *_, finest = outputs(self.job, (m, n), "float64")
+        counts = product({blocks(m, edge) for edge in edges(m, finest.chunks[0])}, {blocks(n, edge) for edge in edges(n, finest.chunks[1])})
+        return crews(self.job, self.hardware, max(tiles for tiles in map(prod, counts) if tiles <= MOST_TILES))
+
+    def _outputs(self, precision: Precision) -> Iterator[OutputSpec]:
+        return outputs(self.job, (self.problem.m, self.problem.n), precision.dtype_out)
+
+    def _least_need(self, group: Candidate) -> Need:
+        """With the shallowest slabs, and no panel kept."""
+        depth = self._depths[-1]
+        return self._need(with_slabs(group, depth, _KEPT[0] if depth < self.problem.k else _KEPT[-1]))
+
+    def _need(self, way: Candidate) -> Need:
+        memory = tile_memory(self.problem, way)
+        return Need(way, way.layout.base_bytes + memory.host_bytes, memory.device_bytes)
+
+    @cached_property
+    def _depths(self) -> list[int]:
+        return depths(self.problem)
+
+    def _within(self, need: Need) -> bool:
+        return need.total_bytes <= self.budget and self._fits_device(need)
+
+    def _fits_device(self, need: Need) -> bool:
+        return need.device_bytes <= self.hardware.device_memory_bytes or self.hardware.device == "cpu"
+
+
+def settle(problem: Problem, fits: list[Fit]) -> Fit:
+    """The best of the near-ties, once the bytes of the most promising are counted exactly instead of estimated."""
+    limit = min(fit.cost.seconds for fit in fits) * (1 + NEAR_TIE)
+    ties = sorted((fit for fit in fits if fit.cost.seconds <= limit), key=_preference)
+    return first_fastest([_counted(problem, fit) for fit in ties[:MOST_COUNTED]])
+
+
+def _counted(problem: Problem, fit: Fit) -> Fit:
+    allocated = fit.host_bytes - fit.way.layout.base_bytes
+    return replace(fit, cost=cost_of(problem, fit.way, planned_reads(problem, fit.way), allocated))
+
+
+def first_fastest(fits: list[Fit]) -> Fit:
+    """The fastest; among near-ties fewer BLAS threads a worker, then fewer bytes read, then less memory, then the first.
+
+    Raises ValueError when there is none.
+    """
+    limit = min(fit.cost.seconds for fit in fits) * (1 + NEAR_TIE)
+    return min((fit for fit in fits if fit.cost.seconds <= limit), key=_preference)
+
+
+def _preference(fit: Fit) -> tuple[int, int, int]:
+    return fit.way.layout.threads, fit.cost.bytes_read, fit.total_bytes

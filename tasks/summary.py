@@ -1,0 +1,101 @@
+"""What people read first: the headline, the rows of asked, predicted and measured, and what a plan foresees."""
+
+from typing import TYPE_CHECKING
+
+from tasks.outcome import Certificate
+from tasks.plan import LANES, Plan
+from tasks.survey import Problem
+from tasks.tables import Row
+from tasks.units import format_bytes, format_count, format_seconds
+from tasks.wording import asked, bound, change, confidence, formula, plan_line
+
+if TYPE_CHECKING:
+    from tasks.report import Report
+
+
+def headline(report: "Report") -> str:
+    """What, how exact, how long, in one line."""
+    seconds = report.clock.seconds
+    rate = format_count(report.flops_done / seconds, "FLOP/s") if seconds > 0 else ""
+    return f"{formula(report.run.job)} in {format_seconds(seconds)}{f' at {rate}' if rate else ''}, {error_words(report.certificate)}"
+
+
+def error_words(certificate: Certificate) -> str:
+    """How exact the product is, in a clause."""
+    if certificate.exact:
+        return "every element exact"
+    if certificate.measured <= certificate.promised:
+        return f"error at most {bound(certificate.measured)} with {confidence(certificate.confidence)} confidence"
+    return f"error at most {bound(certificate.promised)} for every input"
+
+
+def stored_line(report: "Report") -> str:
+    """Where the product lies and what it takes there."""
+    stored = report.stored
+    why = f" ({stored.why})" if stored.why else ""
+    return f"{report.run.job.out}: {format_bytes(stored.bytes_stored)} as {stored.codec}, compressed {stored.ratio:.2f} : 1{why}"
+
+
+def comparison(report: "Report") -> list[Row]:
+    """The rows of asked, predicted and measured."""
+    run, predicted, measured, certificate = report.run, report.run.plan.predicted, report.measured, report.certificate
+    seconds, asked_memory = report.clock.seconds, "" if run.job.memory is None else format_bytes(run.job.memory)
+    return [
+        Row("error", asked(certificate.asked), bound(certificate.promised), _error(certificate)),
+        Row("time", "", format_seconds(predicted.seconds), format_seconds(seconds), change(predicted.seconds, seconds)),
+        *(_lane(lane, predicted.lanes.get(lane, 0.0), measured.lanes[lane]) for lane in LANES),
+        _size("memory", predicted.peak_memory_bytes, measured.peak_memory_bytes, asked_memory),
+        _size("bytes read", predicted.bytes_read, measured.bytes_read),
+        _size("bytes written", predicted.bytes_written, measured.bytes_written),
+        _rate(report),
+        Row("start-up", "", "", format_seconds(report.clock.startup_seconds)),
+    ]
+
+
+def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
+    """What a plan foresees, name and value."""
+    predicted = plan.predicted
+    low_high = predicted.seconds_interval
+    interval = f" (between {format_seconds(low_high[0])} and {format_seconds(low_high[1])})" if low_high else ""
+    moved = predicted.bytes_read + predicted.bytes_written
+    lanes = ", ".join(f"{lane} {format_seconds(predicted.lanes.get(lane, 0.0))}" for lane in LANES)
+    return [
+        ("work", f"{format_count(problem.flops, 'FLOP')}, {plan.dtype_out} product of {format_bytes(predicted.bytes_written)}"),
+        ("plan", plan_line(plan)),
+        ("error", f"at most {bound(predicted.error_bound)} for every input, {asked(plan.max_error)} accepted"),
+        ("time", f"{format_seconds(predicted.seconds)}{interval}"),
+        ("", f"each worker: {lanes}"),
+        ("memory", f"{format_bytes(predicted.peak_memory_bytes)} of {format_bytes(plan.memory_limit)}"),
+        ("", "each worker: " + ", ".join(f"{name} {format_bytes(count)}" for name, count in predicted.memory_items.items())),
+        ("bytes", f"{format_bytes(moved)} moved, {plan.bytes_ratio:.2f} times the least that any schedule can move"),
+        ("stored", f"{plan.codec} in chunks of {plan.chunk[0]} x {plan.chunk[1]}"),
+    ]
+
+
+def choice_rows(plan: Plan) -> list[tuple[str, str, str, str]]:
+    """The arithmetics that were weighed, with a head."""
+    rows = [(choice.arithmetic, choice.verdict, bound(choice.bound), _seconds(choice.seconds)) for choice in plan.choices]
+    return [("arithmetic", "verdict", "error bound", "time"), *rows]
+
+
+def _lane(lane: str, predicted: float, measured: float) -> Row:
+    return Row(lane, "", format_seconds(predicted), format_seconds(measured), change(predicted, measured), detail=True)
+
+
+def _size(name: str, predicted: int, measured: int, asked: str = "") -> Row:
+    return Row(name, asked, format_bytes(predicted), format_bytes(measured), change(predicted, measured))
+
+
+def _rate(report: "Report") -> Row:
+    predicted, seconds = report.run.plan.predicted.seconds, report.clock.seconds
+    expected = report.run.problem.flops / predicted if predicted > 0 else 0.0
+    reached = report.flops_done / seconds if seconds > 0 else 0.0
+    return Row("speed", "", format_count(expected, "FLOP/s"), format_count(reached, "FLOP/s"), change(expected, reached))
+
+
+def _error(certificate: Certificate) -> str:
+    return "exact" if certificate.exact else bound(certificate.measured)
+
+
+def _seconds(seconds: float) -> str:
+    return format_seconds(seconds) if seconds < float("inf") else "none"

@@ -1,0 +1,170 @@
+"""One tile of C, from stored inputs to stored chunks: the function that travels to the workers.
+
+    for each k slab:   read A and B  ->  C += A B  ->  R += A (B G)
+    then:              scale, add C0, round  ->  R -= C G  ->  accept or refuse  ->  encode, write aside, rename
+
+A refused tile writes nothing. NaN and infinity in the inputs show in the verifier's own sums and end the run, unless the
+job allows them: then the rows and columns that they reach stand outside the check.
+"""
+
+import os
+import time
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import psutil
+import torch
+from distributed import get_worker
+
+from storage import ChunkRecord
+from tasks import probing
+from tasks.check import Checked, Sums, check
+from tasks.epilogue import store_tile
+from tasks.kernels import KERNELS
+from tasks.nonfinite import Affected, bad_places, input_error
+from tasks.outcome import Measurement
+from tasks.recipe import Recipe
+from tasks.walk import Tile
+from tasks.workspace import Lanes, Slab, release, workspace_for
+
+_ONE_AT_A_TIME = Lock()
+"""A process has one set of buffers, so workers that somebody started with several threads take turns."""
+
+
+class _ColumnsFound(Exception):
+    """Columns of B with NaN or infinity came to light; their probes must be zero from the first slab on."""
+
+
+def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
+    """Compute, verify and store one tile; a second attempt trusts no buffer of the first.
+
+    Raises NonFinite (unless allowed), CorruptData naming the input chunk, DiskFull.
+    """
+    with _ONE_AT_A_TIME:
+        if attempt:
+            release()
+        started, work = time.time(), _Work(recipe, tile)
+        sums, probes = work.multiply()
+        checked = check(recipe, tile, sums, probes, work.affected)
+        work.lanes.lap("verify")
+        chunks = store_tile(recipe, tile, sums.accumulator, work.lanes) if checked.accepted else ()
+        return _measurement(work, started, sums, checked, chunks)
+
+
+class _Work:
+    """One tile in the making."""
+
+    def __init__(self, recipe: Recipe, tile: Tile) -> None:
+        self.recipe, self.tile = recipe, tile
+        self.lanes = Lanes()
+        self.space = workspace_for(recipe)
+        self.affected = Affected()
+
+    def multiply(self) -> tuple[Sums, torch.Tensor]:
+        """The finished sums and the probes that belong to them."""
+        while True:
+            try:
+                probes = self._draw()
+                sums = self._sum_up(probes)
+            except _ColumnsFound:
+                self.space.shelf_b.forget_probes()
+                continue
+            self.affected.cols |= self._blocked()
+            return sums, probes
+
+    def _blocked(self) -> set[int]:
+        return self.space.blocked_columns.setdefault(self.tile.col, set())
+
+    def _draw(self) -> torch.Tensor:
+        recipe, tile = self.recipe, self.tile
+        probes = probing.draw(recipe.seed, tile.col, tile.cols[1] - tile.cols[0], recipe.probes)
+        probes[sorted(self._blocked())] = 0
+        return probes.to(self.space.accumulator.device)
+
+    def _sum_up(self, probes: torch.Tensor) -> Sums:
+        recipe, tile, space = self.recipe, self.tile, self.space
+        kernel = KERNELS[recipe.arithmetic_name, recipe.device]
+        sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
+        self.lanes.lap("multiply")
+        for index in recipe.walk.slabs(tile):
+            span = recipe.walk.slab(index)
+            a, bytes_a = space.shelf_a.take((tile.row, index), recipe.a, tile.rows, span)
+            b, bytes_b = space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
+            sums.bytes_read += bytes_a + bytes_b
+            self.lanes.lap("read")
+            kernel(sums.accumulator, space.converted("A", a.values), space.converted("B", b.values))
+            space.device.synchronize()
+            self.lanes.lap("multiply")
+            self._probe_b(b, probes, span)
+            self._probe_a(a, b, sums, span)
+            space.device.synchronize()
+            self.lanes.lap("verify")
+        return sums
+
+    def _probe_b(self, b: Slab, probes: torch.Tensor, span: tuple[int, int]) -> None:
+        """B G and the norm of B, once for every slab that was read."""
+        if b.probed is not None:
+            return
+        blocked = self._blocked()
+        seen = probing.apply(b.values, probes, probing.Wanted(norms=True, clean=bool(blocked)))
+        if blocked or not torch.isfinite(seen.row_squares).all():
+            found = bad_places(b.values, 1)
+            if not blocked and not (found and self.recipe.allow_nonfinite):
+                raise input_error("B", self.recipe.b, b.values, (span[0], self.tile.cols[0]))
+            if found - blocked:
+                blocked |= found
+                raise _ColumnsFound
+        b.probed, b.square = seen.product, float(seen.row_squares.sum())
+
+    def _probe_a(self, a: Slab, b: Slab, sums: Sums, span: tuple[int, int]) -> None:
+        """Add A (B G) to the residual; the row norms of A once for every slab that was read."""
+        seen = probing.apply(a.values, b.probe_product, probing.Wanted(norms=a.row_squares is None, clean=bool(a.bad_rows)))
+        if a.row_squares is None and not torch.isfinite(seen.row_squares).all():
+            a.bad_rows = bad_places(a.values, 0)
+            if not (a.bad_rows and self.recipe.allow_nonfinite):
+                raise input_error("A", self.recipe.a, a.values, (self.tile.rows[0], span[0]))
+            seen = probing.apply(a.values, b.probe_product, probing.Wanted(norms=True, clean=True))
+        a.row_squares = seen.row_squares if a.row_squares is None else a.row_squares
+        self.affected.rows |= a.bad_rows
+        sums.residual += seen.product
+        sums.squares_a += a.row_squares
+        sums.square_b += b.square
+
+
+def _measurement(work: _Work, started: float, sums: Sums, checked: Checked, chunks: tuple[ChunkRecord, ...]) -> Measurement:
+    tile = work.tile
+    return Measurement(
+        index=tile.index,
+        row=tile.row,
+        col=tile.col,
+        worker=_worker(),
+        started=started,
+        finished=time.time(),
+        lanes=work.lanes.seconds,
+        bytes_read=sums.bytes_read,
+        bytes_written=sums.accumulator.numel() * np.dtype(work.recipe.staging.spec.dtype).itemsize,
+        peak_bytes=peak_resident_bytes(),
+        square_a=float(sums.squares_a.sum()),
+        square_b=sums.square_b,
+        square_c0=checked.square_c0,
+        square_residual=checked.square_residual,
+        worst=checked.worst,
+        chunks=chunks,
+        nonfinite=work.affected.text(tile),
+    )
+
+
+def peak_resident_bytes() -> int:
+    """Most bytes that this process ever held; not `ru_maxrss`, which remembers the process that started this one."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return psutil.Process().memory_info().rss
+
+
+def _worker() -> str:
+    try:
+        return get_worker().address
+    except ValueError:
+        return f"pid:{os.getpid()}"

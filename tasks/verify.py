@@ -1,0 +1,103 @@
+"""Verify: from the tiles' records to the certificate of the whole product.
+
+Tiles were accepted one by one while they were computed (`tasks.tile`); here their squared norms and residuals are summed.
+Everything is relative to |alpha| ||op(A)||_F ||op(B)||_F + |beta| ||C0||_F, and to 0 when all of it is zero.
+"""
+
+from collections.abc import Iterable
+from math import fsum, hypot, inf, prod, sqrt
+
+from tasks.arithmetic import ARITHMETICS
+from tasks.errors import NotCertified
+from tasks.outcome import Certificate, Measurement, Outcome
+from tasks.plan import Plan
+from tasks.prepare import Run
+from tasks.probes import CONFIDENCE, LEAST_NORM, checking_roundoff, inflation
+from tasks.units import round_up
+
+NORM = "||C^ - C||_F / (|alpha| ||op(A)||_F ||op(B)||_F + |beta| ||C0||_F)"
+
+LEAST_SAFE_NORM = 2.0**11 * LEAST_NORM
+"""Operands whose norm is smaller have values whose squares are lost."""
+
+
+def verify(run: Run, outcome: Outcome) -> Certificate:
+    """The certificate; raises NotCertified when it misses what was asked (staging is kept)."""
+    certificate = certify(run, outcome.measurements)
+    if certificate.measured == inf:
+        raise NotCertified(
+            f"A or B or their product is too small for a norm in float64 (||op(A)||_F is {certificate.norm_a:.3g}, ||op(B)||_F "
+            f"{certificate.norm_b:.3g}, alpha {run.job.alpha:.3g}): scale it up (result kept in {run.staging.folder})"
+        )
+    if not certificate.kept:
+        raise NotCertified(
+            f"the product misses max-error {certificate.asked:.3g}: {round_up(certificate.promised)} is certified and "
+            f"{round_up(certificate.measured)} measured; ask for that, or for more precision (result kept in {run.staging.folder})"
+        )
+    return certificate
+
+
+def certify(run: Run, tiles: tuple[Measurement, ...]) -> Certificate:
+    """The certificate of these tiles, kept or not."""
+    plan, job = run.plan, run.job
+    norm_a = _norm({tile.row: tile.square_a for tile in tiles}.values())
+    norm_b = _norm({tile.col: tile.square_b for tile in tiles}.values())
+    norm_c0 = _norm(tile.square_c0 for tile in tiles)
+    scale = _scale((abs(job.alpha), norm_a, norm_b), (abs(job.beta), norm_c0))
+    residual = _norm(tile.square_residual for tile in tiles)
+    promised = _promised(run, (norm_a, norm_b), scale)
+    return Certificate(
+        norm=NORM,
+        asked=plan.max_error,
+        promised=promised,
+        measured=_measured(plan, residual, scale),
+        confidence=CONFIDENCE,
+        guarantee="certified" if promised <= plan.max_error else "measured",
+        arithmetic=plan.arithmetic,
+        probes=plan.probes,
+        seed=plan.seed,
+        exact=plan.exact,
+        norm_a=norm_a,
+        norm_b=norm_b,
+        norm_c0=norm_c0,
+        nonfinite=tuple(dict.fromkeys(tile.nonfinite for tile in tiles if tile.nonfinite)),
+    )
+
+
+def _norm(squares: Iterable[float]) -> float:
+    """The Frobenius norm of parts from their squared norms, even where the sum of the squares would overflow."""
+    return hypot(*map(sqrt, squares))
+
+
+def _scale(*parts: tuple[float, ...]) -> float | None:
+    """What the error is relative to, never too large; None where all of it is zero.
+
+    Each part is a factor and norms. A norm whose square may have been lost counts nothing, so 0 says that nothing can be certified.
+    """
+    if all(0.0 in part for part in parts):
+        return None
+    return fsum(prod(part) for part in parts if min(part[1:]) >= LEAST_SAFE_NORM)
+
+
+def _promised(run: Run, norms: tuple[float, float], scale: float | None) -> float:
+    """The a priori bound with its underflow term, which only measured norms can weigh."""
+    plan = run.plan
+    if plan.exact or scale is None:
+        return 0.0
+    if scale == 0:
+        return inf
+    lost = ARITHMETICS[plan.arithmetic].underflow(plan.shape, norms, plan.dtype_out, (run.job.alpha, run.job.beta))
+    return plan.predicted.error_bound + lost / scale
+
+
+def _measured(plan: Plan, residual: float, scale: float | None) -> float:
+    """||E||_F <= inflation (residual + what rounding and lost squares in the check can hide), with the stated confidence."""
+    if scale is None:
+        return 0.0
+    if scale == 0:
+        return inf
+    lost = sqrt(plan.shape[0] * plan.grid[1]) * LEAST_NORM
+    cols = min(plan.tile.cols, plan.shape[2])
+    probe_norm = sqrt(cols) + 6.0
+    hidden = checking_roundoff(plan.shape[1], cols, probe_norm)
+    return inflation(plan.probes) * ((residual + lost) / scale + hidden)

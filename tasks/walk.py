@@ -1,0 +1,174 @@
+"""The order in which tiles are computed, and who computes them.
+
+Tiles are walked like a snake, so that neighbours in time share a panel; every second tile runs its k slabs backwards, so
+that the slabs still in memory are used first (3 x 3 tiles, rows outside):
+
+    0 > 1 > 2          even tiles: slabs 0, 1, ..., gk-1
+    5 < 4 < 3          odd tiles:  slabs gk-1, ..., 1, 0
+    6 > 7 > 8
+
+Each worker owns a contiguous run of the walk; one that has finished takes from the far end of the longest run left. The
+k direction is a property of the tile, never of the worker: the bits of the result do not depend on who computed what.
+"""
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.geometry import SlabCosts, block
+from tasks.plan import Residency, TileShape
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One block of C: what a Dask task gets."""
+
+    index: int
+    """Place in the walk."""
+    row: int
+    col: int
+    rows: tuple[int, int]
+    """Start and stop in op(A) and C."""
+    cols: tuple[int, int]
+    """Start and stop in op(B) and C."""
+    backwards: bool
+    """Whether the k slabs run from the last to the first."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """All tiles of a grid, in order."""
+
+    shape: tuple[int, int, int]
+    tile: TileShape
+    grid: tuple[int, int, int]
+    residency: Residency
+
+    def __len__(self) -> int:
+        return self.grid[0] * self.grid[1]
+
+    def __getitem__(self, index: int) -> Tile:
+        row, col = self.place(index)
+        rows, cols = block(row, self.shape[0], self.tile.rows), block(col, self.shape[2], self.tile.cols)
+        return Tile(index, row, col, rows, cols, backwards=index % 2 == 1)
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Tile row and column at a place in the walk."""
+        row, col = self.places(np.array(index))
+        return int(row), int(col)
+
+    def places(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Tile rows and columns at places in the walk."""
+        inner = self.grid[0] if self.residency == "B" else self.grid[1]
+        outer, offset = np.divmod(index, inner)
+        turned = np.where(outer % 2 == 1, inner - 1 - offset, offset)
+        return (turned, outer) if self.residency == "B" else (outer, turned)
+
+    def elements_before(self, index: int) -> int:
+        """Elements of C in the tiles before a place in the walk: whole strips, and the part of a strip from where it starts."""
+        (m, _, n), (rows, cols) = self.shape, (self.tile.rows, self.tile.cols)
+        along_rows = self.residency == "B"
+        inner, step, extent = (self.grid[0], rows, m) if along_rows else (self.grid[1], cols, n)
+        strip, across = (cols, n) if along_rows else (rows, m)
+        outer, offset = divmod(index, inner)
+        start, stop = min(outer * strip, across), min((outer + 1) * strip, across)
+        reached = extent - min((inner - offset) * step, extent) if outer % 2 else min(offset * step, extent)
+        return start * extent + (stop - start) * reached
+
+    def slabs(self, tile: Tile) -> list[int]:
+        """The tile's k slabs in its own direction."""
+        order = range(self.grid[2])
+        return list(reversed(order)) if tile.backwards else list(order)
+
+    def slab(self, index: int) -> tuple[int, int]:
+        """Start and stop of a k slab."""
+        return block(index, self.shape[1], self.tile.depth)
+
+
+def runs(tiles: int, workers: int) -> list[range]:
+    """Contiguous runs of the walk, one a worker, sizes differing by at most one; they cover every tile exactly once.
+
+    >>> runs(7, 3)
+    [range(0, 3), range(3, 5), range(5, 7)]
+    """
+    return [run_of(worker, tiles, workers) for worker in range(workers)]
+
+
+def run_of(worker: int, tiles: int, workers: int) -> range:
+    """The run of one worker."""
+    size, extra = divmod(tiles, workers)
+    return range(worker * size + min(worker, extra), (worker + 1) * size + min(worker + 1, extra))
+
+
+def planned_chunks(walk: Walk, slots: tuple[int, int], workers: int, costs: tuple[SlabCosts, SlabCosts]) -> tuple[int, int]:
+    """Chunks of A and of B that the whole walk decodes, if each worker keeps to its run and `slots` hold at most one panel.
+
+    A tile decodes its whole panel, unless the tile before it in the run used the same: then the slabs that the slots still
+    hold are those that come first in the tile's own direction.
+    """
+    index = np.arange(len(walk))
+    rows, cols = walk.places(index)
+    starts = [run.start for run in runs(len(walk), workers) if run]
+    (a, b), backwards = costs, index % 2 == 1
+    return (
+        _decoded(rows, _stays(rows, starts), backwards, (a.rows, a.cols, slots[0])),
+        _decoded(cols, _stays(cols, starts), backwards, (b.cols, b.rows, slots[1])),
+    )
+
+
+def planned_bytes(walk: Walk, slots: tuple[int, int], workers: int, costs: tuple[SlabCosts, SlabCosts]) -> int:
+    """Decoded bytes of A and B of the whole walk."""
+    chunks = planned_chunks(walk, slots, workers, costs)
+    return sum(count * cost.unit for count, cost in zip(chunks, costs, strict=True))
+
+
+def _stays(panels: NDArray[np.int64], starts: list[int]) -> NDArray[np.bool_]:
+    """Whether a tile has the panel of the tile before it in the same run."""
+    stays = np.append(False, panels[1:] == panels[:-1])
+    stays[starts] = False
+    return stays
+
+
+def _decoded(
+    panels: NDArray[np.int64],
+    stays: NDArray[np.bool_],
+    backwards: NDArray[np.bool_],
+    panel: tuple[NDArray[np.int64], NDArray[np.int64], int],
+) -> int:
+    """Chunks decoded of one operand, in Python's integers: the products may leave 64 bits."""
+    across, along, slots = panel
+    held_forwards, held_backwards = int(along[:slots].sum()), int(along[-slots:].sum())
+    return (
+        int(along.sum()) * _chunks_across(panels, across)
+        - held_forwards * _chunks_across(panels[stays & ~backwards], across)
+        - held_backwards * _chunks_across(panels[stays & backwards], across)
+    )
+
+
+def _chunks_across(panels: NDArray[np.int64], across: NDArray[np.int64]) -> int:
+    times = np.bincount(panels, minlength=len(across))
+    return sum(int(chunks) * int(times[across == chunks].sum()) for chunks in np.unique(across))
+
+
+class Queues:
+    """Who computes which tile next; workers may come and go."""
+
+    def __init__(self, tiles: list[int], workers: list[Hashable]) -> None:
+        owners = workers or [None]
+        self._queues: dict[Hashable, deque[int]] = {
+            worker: deque(tiles[index] for index in run) for worker, run in zip(owners, runs(len(tiles), len(owners)), strict=True)
+        }
+
+    def next_for(self, worker: Hashable) -> int | None:
+        """The worker's next tile, or one from the far end of the longest queue, or None when all are given out."""
+        own = self._queues.setdefault(worker, deque())
+        if own:
+            return own.popleft()
+        longest = max(self._queues.values(), key=len)
+        return longest.pop() if longest else None
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._queues.values())

@@ -1,0 +1,102 @@
+"""Numbers and facts of a report as people read them, one spelling for terminal, Markdown and HTML."""
+
+import math
+
+from tasks.job import Job
+from tasks.plan import Plan
+
+RESIDENT = {"C": "only C stays in memory", "A": "the row panel of A stays in memory", "B": "the column panel of B stays in memory"}
+
+
+def bound(value: float) -> str:
+    """An upper bound, three digits, rounded up so that what is printed still holds.
+
+    >>> bound(3.111e-7), bound(0.0), bound(math.inf), bound(9.996e-5)
+    ('3.12e-07', '0', 'none', '1.00e-04')
+    """
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return "none"
+    exponent = math.floor(math.log10(value))
+    digits = math.ceil(value / 10.0 ** (exponent - 2) - 1e-9)
+    return f"{digits * 10.0 ** (exponent - 2):.2e}"
+
+
+def asked(value: float) -> str:
+    """An error that was asked for: as given, or rounded up like a bound, so that a bound within it never prints above it.
+
+    >>> asked(1e-3), asked(1.25e-6), asked(1.83171e-4)
+    ('0.001', '1.25e-06', '1.84e-04')
+    """
+    short = f"{value:.3g}"
+    return short if float(short) == value else bound(value)
+
+
+def power_of_ten(text: str) -> str:
+    """A number in e-notation as people write it.
+
+    >>> power_of_ten("3.2e-07"), power_of_ten("none")
+    ('3.2\u202f×\u202f10⁻⁷', 'none')
+    """
+    mantissa, mark, exponent = text.partition("e")
+    if not mark or not exponent.lstrip("+-").isdigit():
+        return text
+    return f"{mantissa}\u202f×\u202f10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def change(predicted: float, measured: float) -> str:
+    """Measured against predicted, in per cent.
+
+    >>> change(10, 11), change(100, 99.9), change(1, 5), change(0, 3)
+    ('+10 %', '±0 %', '5.0 x', '')
+    >>> change(10, 9)
+    '−10 %'
+    """
+    if predicted <= 0 or not math.isfinite(predicted):
+        return ""
+    ratio = measured / predicted
+    if ratio >= 2:
+        return f"{ratio:.1f} x" if ratio < 10 else f"{ratio:.0f} x"
+    per_cent = round(100 * (ratio - 1))
+    return f"{per_cent:+d} %".replace("-", "−") if per_cent else "±0 %"
+
+
+def formula(job: Job) -> str:
+    """The product that was asked for.
+
+    >>> formula(Job(a="a", b="b", out="c", transpose_b=True, alpha=2.0))
+    'C = 2 A Bᵀ'
+    """
+    alpha = "" if job.alpha == 1 else "-" if job.alpha == -1 else f"{job.alpha:g} "
+    a, b = ("Aᵀ" if job.transpose_a else "A"), ("Bᵀ" if job.transpose_b else "B")
+    added = "" if job.add is None else f" {'-' if job.beta < 0 else '+'} {'' if abs(job.beta) == 1 else f'{abs(job.beta):g} '}C0"
+    return f"C = {alpha}{a} {b}{added}"
+
+
+def confidence(value: float) -> str:
+    """A probability in per cent, as many nines as it has.
+
+    >>> confidence(0.999), confidence(0.95), confidence(1.0)
+    ('99.9 %', '95 %', '100 %')
+    """
+    return f"{100 * value:.6g} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> plural(1, "tile"), plural(12500, "tile")
+    ('1 tile', '12,500 tiles')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def plan_line(plan: Plan) -> str:
+    """The plan in one line."""
+    tile, where = plan.tile, "GPU " if plan.device == "cuda" else ""
+    return (
+        f"{plan.arithmetic}, {plural(plan.tiles, 'tile')} of {tile.rows} x {tile.cols} in slabs of depth {tile.depth}, "
+        f"{RESIDENT[plan.residency]}, "
+        f"{plural(plan.workers, where + 'worker')} with {plural(plan.threads_per_worker, 'thread')} each"
+    )

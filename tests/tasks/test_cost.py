@@ -1,0 +1,105 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.candidate import with_slabs
+from tasks.cost import FIXED_SECONDS, SECONDS_PER_FILE, SECONDS_PER_TILE, estimate, ideal_seconds, least_seconds, planned_reads
+from tasks.plan import LANES, TileShape
+from tests.tasks.machines import hardware, problem, rates
+from tests.tasks.test_candidate import candidate
+
+KEPT = [(False, False), (True, False), (False, True), (True, True)]
+
+
+def way_for(shape, tile, kept=(False, False), workers=1, changes=None):
+    layout = replace(hardware().layouts[0], rates=rates(**(changes or {})))
+    return candidate(shape, tile, kept, workers, layout=layout)
+
+
+def test_each_lane_is_what_its_rate_says():
+    made, way = problem((1000, 600, 800)), way_for((1000, 600, 800), (500, 400, 300))
+    cost = estimate(made, way, host_bytes=10**9)
+    speed = way.layout.rates
+    assert set(cost.lanes) == set(LANES)
+    assert cost.bytes_written == 1000 * 800 * 4
+    assert cost.lanes["multiply"] == pytest.approx(2 * 1000 * 600 * 800 / speed.flops["float32"] + 2 * 1000 * 800 * 2 * 4 / speed.copy)
+    assert cost.lanes["verify"] == pytest.approx((1000 * 600 * 2 + 600 * 800 * 2 + 1000 * 800) / speed.probe)
+    assert cost.lanes["encode"] == pytest.approx(cost.bytes_written / speed.encode["blosc-lz4"])
+    assert cost.lanes["write"] == pytest.approx(cost.bytes_written / speed.write)
+    assert cost.lanes["read"] == pytest.approx(cost.bytes_read / speed.decode["none"] + 10**9 / speed.touch)
+    assert cost.seconds == pytest.approx(sum(cost.lanes.values()) + 4 * SECONDS_PER_TILE + FIXED_SECONDS)
+
+
+def test_workers_share_the_work_and_the_slowest_counts():
+    made = problem((1000, 600, 900))
+    alone, three, two = (estimate(made, way_for((1000, 600, 900), (1000, 300, 300), workers=count), 0) for count in (1, 3, 2))
+    assert sum(three.lanes.values()) == pytest.approx(sum(alone.lanes.values()) / 3)
+    assert two.seconds - 2 * SECONDS_PER_TILE == pytest.approx(FIXED_SECONDS + sum(alone.lanes.values()) * 2 / 3)
+
+
+def test_chunk_files_and_slow_codecs_are_priced():
+    shape, tile = (1000, 1000, 1000), (1000, 1000, 1000)
+    plain = estimate(problem(shape), way_for(shape, tile), 0)
+    small = estimate(problem(shape, chunks=((10, 10), None)), way_for(shape, tile), 0)
+    speed = rates()
+    slower = 8e6 / speed.decode["blosc-lz4"] - 8e6 / speed.decode["none"]
+    assert small.lanes["read"] - plain.lanes["read"] == pytest.approx(10_000 * SECONDS_PER_FILE + slower)
+
+
+def test_an_unknown_codec_counts_as_the_slowest():
+    made = problem((100, 100, 100), chunks=((10, 10), (10, 10)))
+    strange = replace(made, a=replace(made.a, matrix=replace(made.a.matrix, codec="other")))
+    way = way_for((100, 100, 100), (100, 100, 100))
+    assert estimate(strange, way, 0).lanes["read"] == pytest.approx(80_000 / rates().decode["gzip"] + 200 * SECONDS_PER_FILE)
+
+
+SLOW = {
+    "flops": {"float32": 1e3},
+    "decode": {"none": 1e3, "blosc-lz4": 2e3},
+    "encode": {"blosc-lz4": 1e4},
+    "probe": 1e3,
+    "write": 1e4,
+    "copy": 1e6,
+}
+"""So slow that the fixed seconds of a run do not hide what depends on the tiles."""
+
+extent = st.integers(1, 60)
+chunk = st.one_of(st.none(), st.tuples(st.integers(1, 30), st.integers(1, 30)))
+
+
+@st.composite
+def cases(draw):
+    shape = draw(st.tuples(extent, extent, extent))
+    tile = tuple(draw(st.integers(1, edge)) for edge in (shape[0], shape[2], shape[1]))
+    chunks = draw(st.tuples(chunk, chunk))
+    return problem(shape, chunks=chunks), way_for(shape, tile, draw(st.sampled_from(KEPT)), draw(st.integers(1, 6)), SLOW)
+
+
+@settings(deadline=None, max_examples=300)
+@given(cases(), st.integers(1, 60))
+def test_no_shallower_slab_beats_the_least_time_of_its_group(case, depth):
+    made, way = case
+    shallower = with_slabs(way, min(depth, way.tile.depth), way.kept)
+    assert estimate(made, shallower, 0).seconds >= least_seconds(made, way) * (1 - 1e-9)
+
+
+@settings(deadline=None, max_examples=200)
+@given(cases(), st.tuples(extent, extent, extent))
+def test_no_tile_beats_the_ideal(case, other):
+    made, way = case
+    tile = [min(edge, limit) for edge, limit in zip(other, (made.m, made.n, made.k), strict=True)]
+    another = replace(way, tile=TileShape(*tile), kept=(False, False))
+    assert estimate(made, way, 0).seconds >= ideal_seconds(made, another) * (1 - 1e-9)
+
+
+@given(
+    grid=st.tuples(*[st.integers(1, 6)] * 3),
+    kept=st.sampled_from(KEPT),
+)
+def test_for_one_worker_and_even_slabs_the_estimate_of_what_is_read_is_exact(grid, kept):
+    shape = 7 * grid[0], 5 * grid[2], 3 * grid[1]
+    made, way = problem(shape, chunks=((7, 5), (5, 3))), way_for(shape, (7, 3, 5), kept)
+    exact = planned_reads(made, way)
+    assert estimate(made, way, 0).bytes_read == exact.nbytes

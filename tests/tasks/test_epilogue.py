@@ -1,0 +1,47 @@
+"""Rounding in place before the check, and storing chunk by chunk."""
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.epilogue import finish, store_tile
+from tasks.nonfinite import Affected
+from tasks.workspace import Lanes
+from tests.tasks.inline import Way, recipe_for, result
+
+
+def recipe(tmp_path, **fields):
+    rng = np.random.default_rng(0)
+    operands = rng.standard_normal((30, 10)).astype("float32"), rng.standard_normal((10, 20)).astype("float32")
+    return recipe_for(tmp_path / "run", operands, Way(tile=(16, 16, 10), chunk=(8, 8), **fields))
+
+
+@pytest.mark.parametrize("stored", ["float16", "float32"])
+def test_values_are_rounded_to_the_stored_type_and_nothing_more(tmp_path, stored):
+    made = recipe(tmp_path, dtype_out=stored, arithmetic="float64")
+    accumulator = torch.randn(16, 16, dtype=torch.float64)
+    before = accumulator.numpy().copy()
+    finish(made, made.walk[0], accumulator, torch.zeros(16, 8, dtype=torch.float64), Affected())
+    np.testing.assert_array_equal(accumulator.numpy(), before.astype(stored).astype(np.float64))
+
+
+def test_an_edge_tile_is_stored_in_its_place(tmp_path):
+    made = recipe(tmp_path)
+    for index in range(len(made.walk)):
+        tile = made.walk[index]
+        shape = tile.rows[1] - tile.rows[0], tile.cols[1] - tile.cols[0]
+        store_tile(made, tile, torch.full(shape, float(index)), Lanes())
+    wanted = np.empty((30, 20), "float32")
+    for index in range(len(made.walk)):
+        tile = made.walk[index]
+        wanted[slice(*tile.rows), slice(*tile.cols)] = index
+    np.testing.assert_array_equal(result(made), wanted)
+
+
+def test_time_goes_to_encode_and_write(tmp_path):
+    made, lanes = recipe(tmp_path), Lanes()
+    records = store_tile(made, made.walk[0], torch.ones(16, 16), lanes)
+    assert {record.key for record in records} == {"c/0/0", "c/0/1", "c/1/0", "c/1/1"}
+    assert lanes.seconds["encode"] > 0
+    assert lanes.seconds["write"] > 0
+    assert lanes.seconds["read"] == 0

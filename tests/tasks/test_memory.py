@@ -1,0 +1,64 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.candidate import with_slabs
+from tasks.memory import HEADROOM, PRODUCT_ROWS, tile_memory
+from tests.tasks.machines import matrix, problem
+from tests.tasks.test_candidate import candidate
+
+KEPT = [(False, False), (True, False), (False, True), (True, True)]
+SHAPE = (4000, 3000, 5000)
+
+
+def test_what_a_float32_worker_holds():
+    way = candidate(SHAPE, (2000, 1000, 300), (True, False))
+    items = tile_memory(problem(SHAPE), way).host
+    assert items["slabs of A"] == 10 * 2000 * 300 * 4
+    assert items["slabs of B"] == 300 * 1000 * 4
+    assert items["accumulator"] == 2000 * 1000 * 4
+    assert items["converted slabs"] == items["slab product"] == items["input decoding"] == 0
+    assert items["headroom"] == HEADROOM
+    assert items["output encoding"] > 2 * 2000 * 1000 * 4
+
+
+def test_bfloat16_needs_converted_slabs_and_a_strip_of_the_slab_product():
+    way = candidate(SHAPE, (2000, 1000, 300), arithmetic="bfloat16")
+    items = tile_memory(problem(SHAPE), way).host
+    assert items["converted slabs"] == (2000 + 1000) * 300 * 2
+    assert items["slab product"] == PRODUCT_ROWS * 1000 * 2
+
+
+def test_an_added_matrix_and_input_chunks_are_counted():
+    way = candidate(SHAPE, (2000, 1000, 300))
+    plain = tile_memory(problem(SHAPE), way).host
+    added = tile_memory(problem(SHAPE, chunks=((500, 500), None), add=matrix((4000, 5000), "float64", (1000, 1000))), way).host
+    assert added["input decoding"] == 2 * 8 * 1000**2
+    assert added["output encoding"] == plain["output encoding"] + 2000 * 1000 * (8 + 8)
+
+
+def test_a_device_holds_the_work_and_the_host_only_what_is_staged():
+    on_host = tile_memory(problem(SHAPE), candidate(SHAPE, (2000, 1000, 300)))
+    split = tile_memory(problem(SHAPE), candidate(SHAPE, (2000, 1000, 300), device="cuda"))
+    assert on_host.device == {}
+    assert set(split.device) == {"slabs of A", "slabs of B", "accumulator", "converted slabs", "slab product", "verifier"}
+    assert split.device.items() <= on_host.host.items()
+    assert not set(split.host) & set(split.device)
+    assert split.host["pinned staging"] == 2000 * 300 * 4
+
+
+@given(st.tuples(*[st.integers(1, 2000)] * 3), st.integers(0, 2), st.integers(1, 500), st.sampled_from(["bfloat16", "float32", "float64"]))
+def test_no_larger_tile_needs_less(tile, axis, more, arithmetic):
+    larger = tuple(edge + (more if place == axis else 0) for place, edge in enumerate(tile))
+    made = problem((9000, 9000, 9000), ("float64", "float16"))
+    small, large = (tile_memory(made, candidate((9000,) * 3, edges, arithmetic=arithmetic)) for edges in (tile, larger))
+    assert small.host_bytes <= large.host_bytes
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_keeping_a_panel_costs_its_slabs(kept):
+    made, streamed = problem(SHAPE), candidate(SHAPE, (2000, 1000, 300))
+    way = with_slabs(streamed, 300, kept)
+    extra = tile_memory(made, way).host_bytes - tile_memory(made, streamed).host_bytes
+    panels = 9 * 300 * 4 * (2000 * kept[0] + 1000 * kept[1])
+    assert panels <= extra <= panels * 1.1

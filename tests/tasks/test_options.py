@@ -1,0 +1,63 @@
+import doctest
+from itertools import pairwise
+from math import ceil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks import options
+from tasks.options import crews, depths, edges, outputs
+from tests.tasks.machines import hardware, job, problem
+
+
+def test_the_examples_of_the_documentation_hold():
+    assert doctest.testmod(options).failed == 0
+
+
+@given(st.integers(1, 10**7), st.integers(1, 5000))
+def test_tile_edges_are_whole_chunks_or_the_whole_extent(extent, chunk):
+    chunk = min(chunk, extent)
+    found = edges(extent, chunk)
+    assert found == sorted(set(found), reverse=True)
+    assert found[0] == extent
+    assert found[-1] == chunk
+    assert all(edge % chunk == 0 or edge == extent for edge in found)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 5000), st.integers(1, 5000))
+def test_depths_hold_all_of_k_and_whole_chunks(k, first, second):
+    first, second = min(first, k), min(second, k)
+    found = depths(problem((10, k, 10), chunks=((10, first), (second, 10))))
+    assert found[0] == k
+    assert found == sorted(set(found), reverse=True)
+    assert all(1 <= depth <= k for depth in found)
+    assert all(step in found for step in (first, second) if step > 32)
+    assert found[-1] <= max(256, min(k, 256))
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.sampled_from(["float32", "float64", "int64"]))
+def test_output_chunks_are_halved_down_to_a_small_edge(m, n, dtype):
+    specs = list(outputs(job(), (m, n), dtype))
+    chunks = [spec.chunks for spec in specs]
+    assert all(rows <= m and cols <= n for rows, cols in chunks)
+    assert max(chunks[-1]) <= 256
+    halvings = [pair for larger, smaller in pairwise(chunks) for pair in zip(larger, smaller, strict=True)]
+    assert all(after in (ceil(before / 2), min(before, 256)) for before, after in halvings)
+
+
+def test_a_chunk_that_was_asked_for_is_the_only_one():
+    assert [spec.chunks for spec in outputs(job(chunk=(300, 9999)), (1000, 1000), "float32")] == [(300, 1000)]
+
+
+def test_a_codec_that_was_asked_for_is_used():
+    assert {spec.codec for spec in outputs(job(codec="zstd"), (1000, 1000), "float32")} == {"zstd"}
+
+
+@pytest.mark.parametrize(
+    ("workers", "most", "counts"),
+    [(None, 10**6, [(1, 16), (1, 8), (1, 4), (1, 2), (1, 1), (16, 1)]), (3, 10**6, [(1, 3), (16, 3)]), (8, 5, [(1, 5), (16, 5)])],
+)
+def test_crews(workers, most, counts):
+    found = crews(job(workers=workers), hardware((16, 1), (1, 16)), most)
+    assert [(layout.threads, count) for layout, count in found] == counts

@@ -1,0 +1,99 @@
+"""The probes' promises: confidence, false alarms, and what rounding can hide."""
+
+from math import exp, sqrt
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks import probing
+from tasks.probes import checking_roundoff, inflation, tail_factor
+
+
+@pytest.mark.parametrize("probes", [1, 2, 8, 20])
+def test_inflation_solves_its_equation(probes):
+    x = 1 / inflation(probes, 1e-3) ** 2
+    assert (x * exp(1 - x)) ** (probes / 2) == pytest.approx(1e-3, rel=1e-9)
+    assert 0 < x < 1
+
+
+@pytest.mark.parametrize("eigenvalues", [[1.0], [1.0, 1.0], [1.0, 1e-3, 1e-3], [1.0] * 50])
+def test_the_error_bound_holds_as_often_as_promised(eigenvalues):
+    """P(s inflation < ||E||) is at most delta, and not wildly less for the worst case, one eigenvalue."""
+    rng = np.random.default_rng(0)
+    probes, delta, trials = 4, 0.05, 20_000
+    weights = np.array(eigenvalues)
+    squares = (rng.standard_normal((trials, probes, len(weights))) ** 2 @ weights).mean(axis=1)
+    missed = float(np.mean(np.sqrt(squares) * inflation(probes, delta) < sqrt(weights.sum())))
+    assert missed <= delta
+    if len(eigenvalues) == 1:
+        assert missed > delta / 20
+
+
+def test_the_tail_factor_bounds_the_largest_of_many():
+    rng = np.random.default_rng(1)
+    count, delta = 1000, 0.05
+    largest = np.abs(rng.standard_normal((2000, count))).max(axis=1)
+    alarms = float(np.mean(largest > tail_factor(count, delta)))
+    assert 0 < alarms <= delta
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=st.integers(1, 30), cols=st.integers(1, 50), probes=st.integers(1, 5), turned=st.booleans(), seed=st.integers(0, 9))
+def test_apply_is_a_float64_product_with_row_norms(rows, cols, probes, turned, seed):
+    generator = torch.Generator().manual_seed(seed)
+    block = torch.randn(rows, cols, generator=generator)
+    block = block.T.contiguous().T if turned else block
+    vectors = probing.draw(seed, 0, cols, probes)
+    seen = probing.apply(block, vectors, probing.Wanted(norms=True))
+    torch.testing.assert_close(seen.product, block.double() @ vectors, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(seen.row_squares, block.double().square().sum(dim=1), rtol=1e-12, atol=0)
+
+
+def test_apply_works_through_many_blocks(monkeypatch):
+    monkeypatch.setattr(probing, "PROBE_BLOCK", 64)
+    block = torch.randn(37, 29)
+    vectors = probing.draw(0, 0, 29, 3)
+    for view in (block, block.T.contiguous().T):
+        seen = probing.apply(view, vectors, probing.Wanted(norms=True))
+        torch.testing.assert_close(seen.product, block.double() @ vectors)
+        torch.testing.assert_close(seen.row_squares, block.double().square().sum(dim=1))
+
+
+def test_only_a_zero_block_has_no_norm():
+    vectors = torch.ones(4, 1, dtype=torch.float64)
+    for tiny, norm in ((0.0, False), (1e-300, True), (5e-324, True)):
+        block = torch.zeros(3, 4, dtype=torch.float64)
+        block[1, 2] = tiny
+        for view in (block, block.T.contiguous().T):
+            assert bool(probing.apply(view, vectors, probing.Wanted(norms=True)).row_squares.any()) is norm
+
+
+def test_nan_shows_in_the_sums_unless_it_is_cleaned():
+    block = torch.ones(3, 4)
+    block[1, 2] = torch.nan
+    vectors = torch.ones(4, 1, dtype=torch.float64)
+    assert torch.isnan(probing.apply(block, vectors, probing.Wanted(norms=True)).row_squares).tolist() == [False, True, False]
+    cleaned = probing.apply(block, vectors, probing.Wanted(norms=True, clean=True))
+    assert cleaned.product[:, 0].tolist() == [4, 3, 4]
+    assert cleaned.row_squares.tolist() == pytest.approx([4, 3, 4])
+
+
+def test_probes_repeat_and_differ_by_column():
+    assert torch.equal(probing.draw(1, 2, 10, 3), probing.draw(1, 2, 10, 3))
+    assert not torch.equal(probing.draw(1, 2, 10, 3), probing.draw(1, 3, 10, 3))
+    assert not torch.equal(probing.draw(1, 2, 10, 3), probing.draw(2, 2, 10, 3))
+
+
+def test_checking_roundoff_covers_the_rounding_of_an_exact_product():
+    """Integers whose product float64 holds exactly: what is left of R is rounding alone, and within the bound."""
+    rng = np.random.default_rng(2)
+    for trial in range(20):
+        a = torch.from_numpy(rng.integers(-9, 10, (20, 60)).astype(np.float64))
+        b = torch.from_numpy(rng.integers(-9, 10, (60, 40)).astype(np.float64))
+        g = probing.draw(trial, 0, 40, 4)
+        left = probing.apply(a, probing.apply(b, g).product).product - probing.apply(a @ b, g).product
+        allowed = checking_roundoff(60, 40, float(torch.linalg.vector_norm(g, dim=0).max())) * a.norm(dim=1) * b.norm()
+        assert (left.abs().max(dim=1).values <= allowed).all()

@@ -1,0 +1,168 @@
+"""The report says what was asked, predicted and measured, and its JSON keeps its keys."""
+
+import json
+import os
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from tasks.measured import sum_up
+from tasks.report import Clock, make_report, plan_json, plan_markdown, plan_text
+from tasks.schema import finite
+from tests.tasks.builders import STARTED, Scene, certificate, measurements, plan, problem, report
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "report-schema-1.txt"
+OPEN = ("versions", "plan.predicted.memory_items")
+"""Objects whose keys are data."""
+
+
+def key_tree(value: object, path: str = "") -> list[str]:
+    if isinstance(value, dict) and path not in OPEN:
+        return [line for key, item in value.items() for line in key_tree(item, f"{path}.{key}".lstrip("."))]
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return key_tree(value[0], f"{path}[]")
+    return [f"{path} {type(value).__name__}"]
+
+
+def test_key_tree_is_the_golden_one():
+    lines = key_tree(report().to_json())
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text("\n".join(lines) + "\n")
+    assert lines == GOLDEN.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("section", "keys"),
+    [
+        ("problem", "m k n dtype_a dtype_b dtype_out flops bytes_a bytes_b bytes_out"),
+        ("plan", "arithmetic tile grid residency workers threads_per_worker lower_bound_bytes predicted"),
+        ("measured", "seconds startup_seconds lanes bytes_read bytes_written peak_memory_bytes tiles tiles_resumed tiles_retried"),
+        ("error", "asked promised measured confidence guarantee probes seed"),
+        ("storage", "codec why ratio bytes_stored root"),
+    ],
+)
+def test_json_has_the_keys_of_schema_1(section, keys):
+    assert set(keys.split()) <= set(report().to_json()[section])
+
+
+def test_json_is_plain_finite_and_stable():
+    made = report()
+    text = json.dumps(made.to_json(), allow_nan=False)
+    assert text == json.dumps(report().to_json(), allow_nan=False)
+    assert made.to_json()["plan"]["choices"][2]["seconds"] is None
+
+
+def test_json_refuses_what_is_no_json():
+    assert finite({"a": (1, inf, None)}) == {"a": [1, None, None]}
+    with pytest.raises(TypeError, match="Path has no place"):
+        finite(Path("x"))
+
+
+def test_lanes_are_the_mean_seconds_of_one_worker():
+    tiles = measurements(Scene(grid=(2, 3), workers=2))
+    measured = sum_up(tiles, workers=2)
+    assert measured.lanes["multiply"] == pytest.approx(sum(tile.lanes["multiply"] for tile in tiles) / 2)
+    assert measured.bytes_read == sum(tile.bytes_read for tile in tiles)
+
+
+def test_peak_memory_adds_each_workers_own_peak():
+    tiles = measurements(Scene(grid=(2, 2), workers=2))
+    grown = [replace(tile, peak_bytes=100 + 10 * tile.index) for tile in tiles]
+    peaks = {tile.worker: tile.peak_bytes for tile in sorted(grown, key=lambda tile: tile.peak_bytes)}
+    assert sum_up(grown, 2).peak_memory_bytes == sum(peaks.values())
+    assert len(peaks) == 2
+
+
+def test_a_worker_busy_half_the_time_has_utilisation_one_half():
+    first, second = measurements(Scene(grid=(1, 2), workers=1))
+    early = replace(first, started=STARTED, finished=STARTED + 1)
+    late = replace(second, started=STARTED + 3, finished=STARTED + 4)
+    (record,) = sum_up([late, early], 1).workers
+    assert record.utilisation == pytest.approx(0.5)
+
+
+def test_resumed_tiles_count_for_the_product_but_not_for_this_run():
+    whole = report()
+    early = tuple(replace(tile, started=STARTED - 90, finished=STARTED - 80) for tile in whole.outcome.measurements[:16])
+    outcome = replace(whole.outcome, measurements=early + whole.outcome.measurements[16:], resumed=16)
+    resumed = make_report(whole.run, outcome, whole.certificate, whole.stored, whole.clock)
+    assert len(resumed.tiles) == 48
+    assert resumed.flops_done == pytest.approx(0.75 * whole.run.problem.flops)
+    assert resumed.to_json()["measured"]["tiles_resumed"] == 16
+    assert resumed.measured.bytes_read == 3 * whole.measured.bytes_read // 4
+
+
+def test_text_sets_asked_predicted_and_measured_side_by_side():
+    lines = report().to_text().splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 120
+    assert lines[0] == "16384x16384x16384 float32: certified"
+    head = next(line for line in lines if "asked" in line)
+    memory = next(line for line in lines if line.startswith("memory"))
+    for column in ("asked", "predicted", "measured"):
+        end = head.index(column) + len(column)
+        assert memory[end - 1] != " "
+        assert not memory[end : end + 2].strip()
+    assert "\x1b" not in report().to_text()
+
+
+def test_text_of_an_exact_product_says_so():
+    text = report(proof=certificate(exact=True, measured=1e-12, promised=0.0)).to_text()
+    assert "every element exact" in text
+    assert "1.0e-12" not in text
+
+
+@pytest.mark.parametrize(
+    ("promised", "measured", "verdict"),
+    [(9e-4, 1e-8, "certified"), (2e-3, 1e-8, "measured"), (2e-3, 5e-3, "missed"), (inf, 1e-8, "measured")],
+)
+def test_verdict_claims_no_more_than_the_certificate_proves(promised, measured, verdict):
+    assert report(proof=certificate(promised=promised, measured=measured)).verdict == verdict
+
+
+@pytest.mark.parametrize("accepted", [1.83171e-4, 1e-3, 1.25e-6])
+def test_a_promise_that_is_kept_never_prints_above_what_was_asked(accepted):
+    text = report(proof=certificate(asked=accepted, promised=accepted * (1 - 1e-6))).to_text()
+    shown = next(line for line in text.splitlines() if line.startswith("error")).split()
+    assert float(shown[2]) <= float(shown[1])
+
+
+def test_what_only_the_run_could_show_becomes_a_warning():
+    tight = report(memory_limit=100 * 2**20, warnings=("from the plan",))
+    assert tight.warnings[0] == "from the plan"
+    assert "the workers' peaks add up to 624 MiB of 100 MiB" in tight.warnings[1]
+    retried = make_report(tight.run, replace(tight.outcome, retried=1), tight.certificate, tight.stored, tight.clock)
+    assert any(text.startswith("1 tile computed again") for text in retried.warnings)
+    assert report().warnings == ()
+
+
+def test_a_run_of_no_measurable_time_divides_by_nothing():
+    made = report()
+    instant = make_report(made.run, replace(made.outcome, seconds=0.0), made.certificate, made.stored, Clock(0.0, 0.0))
+    assert "0.000 s" in instant.to_text()
+
+
+def test_markdown_is_one_table_with_a_rule_and_every_row_of_equal_width():
+    rows = [line for line in report().to_markdown().splitlines() if line.startswith("|")]
+    assert rows[1] == "| :-- | --: | --: | --: | --: |"
+    assert {row.count("|") for row in rows} == {6}
+
+
+def test_plan_text_shows_the_choices_and_what_has_no_plan():
+    scene = Scene()
+    text = plan_text(replace(plan(scene), warnings=("disk is slow",)), problem(scene))
+    assert "float64     does not fit the memory" in text
+    assert text.count("none") == 1
+    assert "warning  disk is slow" in text
+    assert "between 59.8 s and 1 min 28 s" in text
+    assert "| float32 | chosen |" in plan_markdown(plan(scene), problem(scene))
+
+
+def test_plan_json_is_the_plan_of_the_report():
+    scene = Scene()
+    made, whole = plan_json(plan(scene), problem(scene)), report(scene).to_json()
+    assert made["plan"] == whole["plan"]
+    assert made["problem"] == whole["problem"]
+    json.dumps(made, allow_nan=False)

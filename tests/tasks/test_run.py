@@ -1,0 +1,238 @@
+"""The driver on a real cluster: order, retries, lost workers, refused tiles, memory."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+import zarr
+
+from storage import read_journal
+from tasks.clusters import ClusterSpec, open_cluster
+from tasks.errors import CorruptData, NotCertified, WorkersLost
+from tasks.hardware import Hardware, Layout, Rates
+from tasks.job import make_job
+from tasks.plan import TileShape
+from tasks.planner import make_plan
+from tasks.prepare import prepare
+from tasks.publish import publish
+from tasks.run import multiply
+from tasks.survey import survey
+from tasks.verify import verify
+
+MIB = 2**20
+
+
+def machine(workers: int = 2) -> Hardware:
+    names = ("none", "blosc-lz4", "blosc-lz4-shuffle", "blosc-zstd", "blosc-zstd-bitshuffle", "zstd", "gzip")
+    rates = Rates(
+        flops={"bfloat16": 4e11, "float32": 1e11, "float64": 5e10},
+        decode=dict.fromkeys(names, 2e9),
+        encode=dict.fromkeys(names, 1e9),
+        probe=1e9,
+        write=1e9,
+        write_unsynced=2e9,
+        copy=1e10,
+        touch=4e9,
+    )
+    return Hardware("test", "test processor", workers, 8 * 2**30, (Layout(workers, 1, 250 * MIB, rates),))
+
+
+def store(path, values, chunk=(64, 64)):
+    array = zarr.create_array(path, shape=values.shape, chunks=chunk, dtype=values.dtype)
+    array[:] = values
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((400, 256)).astype("float32"), rng.standard_normal((256, 300)).astype("float32")
+    store(tmp_path / "A", a)
+    store(tmp_path / "B", b)
+    return tmp_path, a, b
+
+
+def planned(folder, **fields):
+    job = make_job(a=str(folder / "A"), b=str(folder / "B"), out=str(folder / "C"), memory="2GiB", chunk=(64, 64), **fields)
+    problem, hardware = survey(job), machine()
+    plan = make_plan(job, problem, hardware)
+    tile = TileShape(64, 64, 64)
+    return job, problem, hardware, replace(plan, tile=tile, grid=(7, 5, 4), slots=(4, 1), residency="A", workers=2)
+
+
+def test_a_run_end_to_end(inputs, cluster):
+    folder, a, b = inputs
+    run = prepare(*planned(folder), cluster)
+    seen = []
+    outcome = multiply(run, cluster, seen.append)
+    assert [tile.index for tile in outcome.measurements] == list(range(35))
+    assert [progress.tiles_done for progress in seen] == list(range(1, 36))
+    assert {tile.worker for tile in outcome.measurements} == set(cluster.workers)
+    certificate = verify(run, outcome)
+    stored = publish(run, outcome, certificate)
+    exact = a.astype(float) @ b.astype(float)
+    c = zarr.open_array(folder / "C")
+    error = np.linalg.norm(c[:] - exact) / np.linalg.norm(a) / np.linalg.norm(b)
+    assert error <= certificate.measured <= certificate.promised <= certificate.asked
+    assert stored.bytes_stored == sum(path.stat().st_size for path in (folder / "C" / "c").rglob("*") if path.is_file())
+    assert c.attrs["gemmflow"]["certificate"]["measured"] == certificate.measured
+    assert sorted(path.name for path in folder.iterdir()) == ["A", "B", "C"]
+
+
+def test_every_record_is_in_the_journal(inputs, cluster):
+    folder, _, _ = inputs
+    run = prepare(*planned(folder), cluster)
+    outcome = multiply(run, cluster, lambda _: None)
+    from pathlib import Path
+
+    records = read_journal(Path(run.staging.journal))
+    assert records[0]["kind"] == "plan"
+    assert sorted(record["index"] for record in records[1:]) == list(range(35))
+    assert sum(chunk["nbytes"] for record in records[1:] for chunk in record["chunks"]) == sum(t.bytes_stored for t in outcome.measurements)
+
+
+def test_a_corrupt_chunk_ends_the_run_and_keeps_staging(inputs, cluster):
+    folder, _, _ = inputs
+    run = prepare(*planned(folder), cluster)
+    chunk = folder / "A" / "c" / "2" / "1"
+    chunk.write_bytes(b"damaged")
+    with pytest.raises(CorruptData, match=r"c/2/1.*unfinished result kept in"):
+        multiply(run, cluster, lambda _: None)
+    assert not (folder / "C").exists()
+
+
+def test_a_killed_worker_loses_only_its_tiles(inputs):
+    folder, a, b = inputs
+    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
+        run = prepare(*planned(folder), opened)
+        pids = opened.run_on_workers(os.getpid)
+        killed = threading.Event()
+
+        def kill(progress):
+            if progress.tiles_done == 5 and not killed.is_set():
+                os.kill(next(iter(pids.values())), signal.SIGKILL)
+                killed.set()
+
+        outcome = multiply(run, opened, kill)
+        certificate = verify(run, outcome)
+        publish(run, outcome, certificate)
+    assert killed.is_set()
+    assert len(outcome.measurements) == 35
+    np.testing.assert_allclose(zarr.open_array(folder / "C")[:], a @ b, rtol=1e-4, atol=1e-3)
+
+
+def test_a_run_without_workers_ends(inputs, monkeypatch):
+    from tasks import processes
+    from tasks import run as module
+
+    monkeypatch.setattr(processes, "MAX_RESTARTS", 0)
+    monkeypatch.setattr(module, "ALONE_SECONDS", 1.0)
+    folder, _, _ = inputs
+    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
+        run = prepare(*planned(folder), opened)
+        pids = opened.run_on_workers(os.getpid)
+
+        def kill(progress):
+            if progress.tiles_done == 5:
+                for pid in pids.values():
+                    os.kill(pid, signal.SIGKILL)
+
+        with pytest.raises(WorkersLost, match="no worker is left"):
+            multiply(run, opened, kill)
+    assert not (folder / "C").exists()
+
+
+def test_a_run_whose_workers_were_all_replaced_goes_on(inputs):
+    folder, a, b = inputs
+    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
+        run = prepare(*planned(folder), opened)
+        pids = set(opened.run_on_workers(os.getpid).values())
+
+        def kill(progress):
+            while progress.tiles_done == 5 and pids:
+                os.kill(pids.pop(), signal.SIGKILL)
+
+        outcome = multiply(run, opened, kill)
+        verify(run, outcome)
+        publish(run, outcome, verify(run, outcome))
+    np.testing.assert_allclose(zarr.open_array(folder / "C")[:], a @ b, rtol=1e-4, atol=1e-3)
+
+
+def spoil_once(flag: str) -> None:
+    """Make this worker's float32 kernel wrong, for every tile or only for the first (run on workers)."""
+    from tasks import tile
+
+    honest = tile.KERNELS["float32", "cpu"]
+    state = {"calls": 0}
+
+    def wrong(accumulator, a, b):
+        honest(accumulator, a, b)
+        state["calls"] += 1
+        if flag == "always" or state["calls"] == 1:
+            accumulator[0, 0] += 10
+
+    tile.KERNELS["float32", "cpu"] = wrong
+
+
+def test_a_wrong_tile_is_computed_again_elsewhere(inputs):
+    folder, _, _ = inputs
+    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
+        first = opened.workers[0]
+        opened.client.submit(spoil_once, "always", workers=[first], pure=False).result()
+        run = prepare(*planned(folder), opened)
+        run = replace(run, plan=replace(run.plan, tile=TileShape(400, 300, 256), grid=(1, 1, 1), slots=(1, 1)))
+        outcome = multiply(run, opened, lambda _: None)
+        assert outcome.retried == 1
+        assert outcome.measurements[0].worker != first
+
+
+def test_a_tile_that_fails_twice_ends_the_run(inputs):
+    folder, _, _ = inputs
+    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
+        opened.run_on_workers(spoil_once, "always")
+        run = prepare(*planned(folder), opened)
+        with pytest.raises(NotCertified, match=r"times outside its bound.*and again by"):
+            multiply(run, opened, lambda _: None)
+    assert not (folder / "C").exists()
+
+
+def test_peak_memory_stays_below_the_budget_as_seen_from_outside(tmp_path):
+    """Workers' resident memory, sampled while a product four times the budget is computed."""
+    from tasks.calibrate import measure
+
+    rng = np.random.default_rng(1)
+    for name in "AB":
+        store(tmp_path / name, rng.standard_normal((5120, 5120), dtype="float32"), (1024, 1024))
+    job = make_job(a=str(tmp_path / "A"), b=str(tmp_path / "B"), out=str(tmp_path / "C"), memory="600MiB")
+    problem = survey(job)
+    hardware = measure(job, problem)
+    plan = make_plan(job, problem, hardware)
+    peak = [0]
+    with open_cluster(ClusterSpec("local", plan.workers, plan.threads_per_worker)) as opened:
+        processes = [psutil.Process(pid) for pid in opened.run_on_workers(os.getpid).values()]
+        finished = threading.Event()
+
+        def sample():
+            while not finished.is_set():
+                peak[0] = max(peak[0], sum(process.memory_info().rss for process in processes))
+                time.sleep(0.005)
+
+        watcher = threading.Thread(target=sample)
+        watcher.start()
+        run = prepare(job, problem, hardware, plan, opened)
+        outcome = multiply(run, opened, lambda _: None)
+        finished.set()
+        watcher.join()
+    assert plan.predicted.peak_memory_bytes <= 600 * MIB
+    assert peak[0] <= 600 * MIB, f"{peak[0] / MIB:.0f} MiB resident, planned {plan.predicted.peak_memory_bytes / MIB:.0f}"
+    assert sum(tile.bytes_read for tile in outcome.measurements) == pytest.approx(plan.predicted.bytes_read, rel=0.02)

@@ -1,0 +1,240 @@
+"""One tile function against a float64 oracle: every shape, type, orientation, format and residency."""
+
+import tempfile
+from dataclasses import replace
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage import CorruptData
+from tasks.errors import NonFinite
+from tasks.geometry import SlabCosts
+from tasks.tile import compute_tile
+from tasks.walk import planned_bytes
+from tasks.workspace import release
+from tests.tasks.inline import Way, compute, recipe_for, result
+
+NATURAL = {"float16": "float32", "float32": "float32", "float64": "float64", "int8": "float64", "uint16": "float64", "int32": "float64"}
+
+
+def values(rng: np.random.Generator, shape, dtype: str) -> np.ndarray:
+    if np.dtype(dtype).kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    info = np.iinfo(dtype)
+    return rng.integers(max(info.min, -1000), min(info.max, 1000), shape, endpoint=True).astype(dtype)
+
+
+def oracle(a, b) -> np.ndarray:
+    return a.astype(np.float64) @ b.astype(np.float64)
+
+
+def norm(matrix) -> float:
+    return float(np.linalg.norm(matrix.astype(np.float64)))
+
+
+edge = st.integers(1, 40)
+step = st.integers(1, 24)
+
+
+@st.composite
+def ways(draw) -> Way:
+    chunk = draw(st.tuples(st.integers(1, 16), st.integers(1, 16)))
+    multiples = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    return Way(
+        tile=(chunk[0] * multiples[0], chunk[1] * multiples[1], draw(step)),
+        kept=draw(st.tuples(st.booleans(), st.booleans())),
+        residency=draw(st.sampled_from("ABC")),
+        chunk=chunk,
+        transpose=draw(st.tuples(st.booleans(), st.booleans())),
+        in_chunks=draw(st.tuples(step, step)),
+        form=draw(st.sampled_from(["zarr2", "zarr3", "npy"])),
+    )
+
+
+def fit(way: Way, extents: tuple[int, int, int]) -> Way:
+    """The way with chunks and tiles cut to the product, tile edges whole chunks again."""
+    chunk = tuple(min(edge, extent) for edge, extent in zip(way.chunk, extents[:2], strict=True))
+    edges = (min(-(-size // edge) * edge, extent) for size, edge, extent in zip(way.tile[:2], chunk, extents[:2], strict=True))
+    return replace(way, chunk=chunk, tile=(*edges, min(way.tile[2], extents[2])))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(m=edge, k=edge, n=edge, way=ways(), dtypes=st.tuples(*[st.sampled_from(sorted(NATURAL))] * 2), seed=st.integers(0, 99))
+def test_any_shape_and_type_is_within_its_bound(m, k, n, way, dtypes, seed):
+    rng = np.random.default_rng(seed)
+    a, b = values(rng, (m, k), dtypes[0]), values(rng, (k, n), dtypes[1])
+    arithmetic = "float64" if "float64" in (NATURAL[dtypes[0]], NATURAL[dtypes[1]]) else "float32"
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = fit(way, (m, n, k))
+        recipe = recipe_for(Path(folder) / "run", (a, b), replace(fitted, arithmetic=arithmetic, dtype_out=arithmetic))
+        measurements = compute(recipe)
+        exact = oracle(a, b)
+        assert all(tile.accepted for tile in measurements)
+        error = norm(result(recipe) - exact)
+        assert error <= recipe.bound * norm(a) * norm(b)
+        costs = (SlabCosts(recipe.a, recipe.tile.rows, recipe.tile.depth), SlabCosts(recipe.b, recipe.tile.depth, recipe.tile.cols))
+        assert sum(tile.bytes_read for tile in measurements) == planned_bytes(recipe.walk, recipe.slots, 1, costs)
+        panel_rows = {tile.row: tile.square_a for tile in measurements}
+        assert sqrt(sum(panel_rows.values())) == pytest.approx(norm(a), rel=1e-12)
+        assert sum(tile.bytes_written for tile in measurements) == m * n * np.dtype(recipe.staging.spec.dtype).itemsize
+
+
+@pytest.mark.parametrize("arithmetic", ["bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("dtype_out", ["float16", "float32", "float64"])
+def test_every_arithmetic_and_stored_type_keeps_its_bound(tmp_path, arithmetic, dtype_out):
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((37, 65)), rng.standard_normal((65, 29))
+    recipe = recipe_for(tmp_path / "run", (a, b), Way(tile=(16, 16, 20), chunk=(8, 16), arithmetic=arithmetic, dtype_out=dtype_out))
+    assert all(tile.accepted for tile in compute(recipe))
+    assert norm(result(recipe) - a @ b) <= recipe.bound * norm(a) * norm(b)
+
+
+def test_alpha_beta_and_an_added_matrix(tmp_path):
+    rng = np.random.default_rng(4)
+    a, b, c0 = (rng.standard_normal(shape).astype("float32") for shape in ((20, 30), (30, 25), (20, 25)))
+    way = Way(tile=(8, 16, 11), chunk=(8, 8), alpha=-2.5, beta=0.5)
+    recipe = recipe_for(tmp_path / "run", (a, b), way, added=c0)
+    measurements = compute(recipe)
+    assert all(tile.accepted for tile in measurements)
+    wanted = -2.5 * oracle(a, b) + 0.5 * c0.astype(np.float64)
+    assert norm(result(recipe) - wanted) <= recipe.bound * (2.5 * norm(a) * norm(b) + 0.5 * norm(c0))
+    assert sum(tile.square_c0 for tile in measurements) == pytest.approx(norm(c0) ** 2, rel=1e-12)
+
+
+def test_exact_integers_are_exact(tmp_path):
+    rng = np.random.default_rng(5)
+    a, b = rng.integers(-128, 128, (19, 800)).astype("int8"), rng.integers(-128, 128, (800, 23)).astype("int8")
+    recipe = recipe_for(tmp_path / "run", (a, b), Way(tile=(8, 8, 100), dtype_out="int64", exact=True))
+    assert all(tile.accepted for tile in compute(recipe))
+    np.testing.assert_array_equal(result(recipe), a.astype(np.int64) @ b.astype(np.int64))
+
+
+@pytest.mark.parametrize("change", [(False, False), (True, True)])
+def test_the_bits_do_not_depend_on_residency_or_order(tmp_path, change):
+    rng = np.random.default_rng(6)
+    a, b = rng.standard_normal((33, 40)).astype("float32"), rng.standard_normal((40, 31)).astype("float32")
+    way = Way(tile=(16, 16, 12), chunk=(8, 8))
+    first = recipe_for(tmp_path / "one", (a, b), way)
+    second = recipe_for(tmp_path / "two", (a, b), replace(way, kept=change))
+    compute(first)
+    release()
+    for index in reversed(range(len(second.walk))):
+        compute_tile(second, second.walk[index])
+    assert result(first).tobytes() == result(second).tobytes()
+
+
+@pytest.mark.parametrize(("operand", "where"), [("A", (3, 17)), ("B", (30, 2))])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("turned", [False, True])
+def test_nonfinite_input_is_refused_with_its_stored_position(tmp_path, operand, where, bad, turned):
+    rng = np.random.default_rng(7)
+    pair = {"A": rng.standard_normal((12, 40)).astype("float32"), "B": rng.standard_normal((40, 12)).astype("float32")}
+    pair[operand][where] = bad
+    recipe = recipe_for(tmp_path / "run", (pair["A"], pair["B"]), Way(transpose=(turned, turned), in_chunks=(5, 7)))
+    stored = where[::-1] if turned else where
+    with pytest.raises(
+        NonFinite, match=rf"{operand} holds -?(nan|inf) at \[{stored[0]}, {stored[1]}\] \(chunk {stored[0] // 5}, {stored[1] // 7}\)"
+    ):
+        compute(recipe)
+
+
+def test_allowed_nonfinite_rows_and_columns_stand_outside_the_certificate(tmp_path):
+    rng = np.random.default_rng(8)
+    a, b = rng.standard_normal((20, 30)).astype("float32"), rng.standard_normal((30, 20)).astype("float32")
+    a[3, 29], b[1, 10], b[29, 11] = np.nan, np.inf, np.nan
+    recipe = recipe_for(tmp_path / "run", (a, b), Way(allow_nonfinite=True, kept=(True, True)))
+    measurements = compute(recipe)
+    assert all(tile.accepted for tile in measurements)
+    assert {tile.nonfinite for tile in measurements if tile.nonfinite} == {"row 3", "row 3, columns 10, 11", "columns 10, 11"}
+    good_rows, good_cols = np.delete(np.arange(20), 3), np.delete(np.arange(20), (10, 11))
+    c = result(recipe)
+    kept = np.ix_(good_rows, good_cols)
+    clean = (a[good_rows], b[:, good_cols])
+    assert norm(c[kept] - oracle(*clean)) <= recipe.bound * norm(clean[0]) * norm(clean[1])
+    assert not np.isfinite(c[3]).any()
+
+
+def test_overflow_is_refused_with_its_position(tmp_path):
+    a, b = np.full((4, 3), 1.0, "float32"), np.full((3, 5), 1.0, "float32")
+    a[2], b[:, 4] = 3e30, 3e30
+    recipe = recipe_for(tmp_path / "run", (a, b), Way())
+    with pytest.raises(NonFinite, match=r"overflows at \[2, 4\]"):
+        compute(recipe)
+
+
+def test_overflow_of_the_stored_type_is_refused(tmp_path):
+    a = b = np.full((4, 4), 200.0, "float32")
+    with pytest.raises(NonFinite, match=r"overflows at \[0, 0\]: float32 stored as float16"):
+        compute(recipe_for(tmp_path / "run", (a, b), Way(dtype_out="float16")))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-22, 1e20])
+def test_tiny_and_huge_values_keep_the_bound_with_its_underflow_term(tmp_path, size):
+    rng = np.random.default_rng(9)
+    a, b = ((rng.standard_normal(shape) * factor).astype("float32") for shape, factor in (((9, 50), size), ((50, 9), min(size, 1e15))))
+    recipe = recipe_for(tmp_path / "run", (a, b), Way())
+    assert all(tile.accepted for tile in compute(recipe))
+    lost = recipe.arithmetic.underflow((9, 50, 9), (norm(a), norm(b)), "float32")
+    assert norm(result(recipe) - oracle(a, b)) <= recipe.bound * norm(a) * norm(b) + lost
+
+
+def test_a_corrupt_input_chunk_is_named(tmp_path):
+    rng = np.random.default_rng(10)
+    a, b = rng.standard_normal((20, 20)).astype("float32"), rng.standard_normal((20, 20)).astype("float32")
+    recipe = recipe_for(tmp_path / "run", (a, b), Way(in_chunks=(10, 10)))
+    chunk = tmp_path / "run" / "A" / "c" / "1" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-9])
+    with pytest.raises(CorruptData, match="c/1/0"):
+        compute(recipe)
+
+
+def flip(tensor, row: int, col: int, amount: float) -> None:
+    tensor[row, col] += amount
+
+
+@pytest.mark.parametrize("where", ["accumulator", "slab"])
+def test_a_wrong_element_is_refused_and_nothing_is_written(tmp_path, monkeypatch, where):
+    from tasks import kernels, tile
+
+    rng = np.random.default_rng(11)
+    a, b = rng.standard_normal((16, 64)).astype("float32"), rng.standard_normal((64, 16)).astype("float32")
+    recipe = recipe_for(tmp_path / "run", (a, b), Way(tile=(16, 16, 32)))
+    honest = kernels.KERNELS["float32", "cpu"]
+
+    def broken(accumulator, left, right):
+        if where == "slab":
+            left = left.clone()
+            flip(left, 5, 7, 1.0)
+        honest(accumulator, left, right)
+        if where == "accumulator":
+            flip(accumulator, 3, 4, 0.5)
+
+    monkeypatch.setitem(tile.KERNELS, ("float32", "cpu"), broken)
+    measurement = compute(recipe)[0]
+    assert not measurement.accepted
+    assert measurement.worst > 1
+    assert measurement.chunks == ()
+    assert not (Path(recipe.staging.array) / "c" / "0" / "0").exists()
+
+
+def test_a_measurement_is_small(tmp_path):
+    import pickle
+
+    rng = np.random.default_rng(12)
+    recipe = recipe_for(tmp_path / "run", tuple(rng.standard_normal((8, 8)).astype("float32") for _ in "AB"), Way())
+    assert len(pickle.dumps(compute(recipe)[0])) < 1024
+
+
+def test_the_peak_is_this_process_s_own():
+    """Not that of a large process which started it."""
+    import subprocess
+    import sys
+
+    ballast = np.ones(80 << 20)
+    program = "from tasks.tile import peak_resident_bytes as peak; print(peak())"
+    peak = int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+    assert 50 << 20 < peak < ballast.nbytes
