@@ -1,0 +1,5 @@
+"""``python -m flows`` is ``gemmflow``."""
+
+from flows.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""Commands that compute: multiply, analyze, batch, demo."""
+
+from pathlib import Path
+
+import typer
+from pydantic import BaseModel, ConfigDict
+
+from flows.analyze import analyze as analyze_job
+from flows.analyze import with_some_out
+from flows.batch import read_jobs, run_batch, summary_json, summary_text, worst
+from flows.demo import DemoSize, run_demo
+from flows.engine import run_job
+from flows.options import Group, Manner, Output, command
+from flows.session import Session, open_session, say_nothing
+from flows.show import STANDARD_OUTPUT, check_places, say, show_report, tell, write_json
+from flows.watching import watched
+from tasks.job import Job
+
+
+class BatchFile(BaseModel):
+    """What a batch runs."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    jobs: str
+    """YAML file: a list of jobs."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    command(app, "multiply", Group(Job, "Job"), Group(Manner, "How it runs and what it shows"))(multiply)
+    command(app, "analyze", Group(Job, "Job", optional=("out",), complete=with_some_out), Group(Output, "What it shows"))(analyze)
+    command(app, "batch", Group(BatchFile), Group(Manner, "How it runs and what it shows"))(batch)
+    command(app, "demo", Group(DemoSize, "Size"), Group(Manner, "How it runs and what it shows"))(demo)
+
+
+def multiply(job: Job, manner: Manner) -> int:
+    """Multiply: OUT = A B, certified, as compressed Zarr.
+
+    A and B are Zarr arrays or .npy files that need not fit in memory. The plan chooses arithmetic, tiles and workers from the error
+    and the memory that you allow; OUT appears whole, at the end, or not at all.
+    """
+    check_places(manner)
+    with watched(manner) as approve:
+        report = run_job(job, manner.direct, approve)
+    show_report(report, manner)
+    return 0
+
+
+def analyze(job: Job, output: Output) -> int:
+    """Show the plan of a product and its predictions; moves no data, writes nothing.
+
+    The first call on a machine measures it for some seconds.
+    """
+    with open_session(Session(notify=say_nothing if output.quiet else tell)):
+        analysis = analyze_job(job)
+    if output.json_path is not None:
+        write_json(analysis.to_json(), output.json_path)
+    if not output.quiet and output.json_path != STANDARD_OUTPUT:
+        say(analysis.to_text())
+    return 0
+
+
+def batch(file: BatchFile, manner: Manner) -> int:
+    """Run a list of jobs, one after the other, on one open cluster; one failure stops no other.
+
+    JOBS is a YAML list; each entry has the fields of a job: a, b, out, max_error, memory ... Paths are relative to the file.
+    The exit code is 0 when all are done, else that of the worst.
+    """
+    check_places(manner)
+    entries = read_jobs(Path(file.jobs).expanduser())
+    with watched(manner) as approve:
+        results = run_batch(entries, manner.direct, approve)
+    if manner.json_path is not None:
+        write_json(summary_json(results), manner.json_path)
+    if not manner.quiet and manner.json_path != STANDARD_OUTPUT:
+        say(summary_text(results))
+    return worst(results)
+
+
+def demo(size: DemoSize, manner: Manner) -> int:
+    """Make two matrices, multiply them in a quarter of the memory that they and their product fill, and show the report."""
+    check_places(manner)
+    run_demo(size, manner)
+    return 0

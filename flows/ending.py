@@ -1,0 +1,65 @@
+"""How a command ends: its exit code, and its last line, which says what lies on disk now.
+
+Exit codes: 0 done and certified; 1 failed while running; 2 bad input, nothing written; 3 refused by the plan, nothing written;
+4 finished but not certified, or damage found; 130 interrupted.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from flows.early import INTERRUPTED, again, interrupted
+from flows.signals import stopping
+from flows.traces import Traces
+from tasks.errors import GemmflowError
+
+FAILED = 1
+USAGE = 2
+USAGE_ERROR = typer.BadParameter.__mro__[1]
+"""Typer brings its own copy of click, or uses click: either way this is the base of what a wrong command line raises."""
+
+
+def exit_code(error: BaseException) -> int:
+    """What the shell gets; after a signal every error is the interruption."""
+    if stopping() or isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return INTERRUPTED
+    if isinstance(error, GemmflowError):
+        return error.exit_code
+    return USAGE if isinstance(error, USAGE_ERROR) else FAILED
+
+
+def failure_line(error: BaseException, traces: Sequence[Traces]) -> str:
+    """What went wrong, and what it left: a complete OUT, or unfinished results that the message does not name already."""
+    message = _message(error)
+    if traces and traces[-1].complete:
+        return f"{message}; {traces[-1].out} is complete"
+    left = [str(folder) for folder in _unfinished(traces) if str(folder) not in message]
+    return f"{message} ({_kept(left)})" if left else message
+
+
+def interrupted_line(arguments: list[str], traces: Sequence[Traces]) -> str:
+    """That a signal ended the command, what it left, and how to start again."""
+    left = [str(folder) for folder in _unfinished(traces)]
+    if traces and traces[-1].complete:
+        return f"interrupted, but {traces[-1].out} is complete" + (f" (left behind: {', '.join(left)}: delete it)" if left else "")
+    if left:
+        return f"interrupted; nothing at OUT was changed; {_kept(left)}: {again(arguments)}"
+    return interrupted(arguments)
+
+
+def _unfinished(traces: Sequence[Traces]) -> list[Path]:
+    return [folder for taken in traces for folder in taken.unfinished]
+
+
+def _kept(folders: list[str]) -> str:
+    return f"unfinished result kept in {', '.join(folders)}: delete it or start again"
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, GemmflowError):
+        return str(error)
+    if isinstance(error, USAGE_ERROR):
+        full = getattr(error, "format_message", error.__str__)
+        return f"{str(full()).rstrip('.')} (gemmflow --help shows how)"
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where)"

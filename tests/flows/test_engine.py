@@ -1,0 +1,255 @@
+"""One real run through Prefect, read back from its database; start-up times; what a run leaves behind."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from flows import engine
+from flows.engine import look_ahead, run_job
+from flows.server import prefect_home
+from flows.session import Session, open_session
+from flows.stages import STAGES
+from tasks.errors import Refused
+from tasks.job import make_job
+from tests.flows import fakes
+from tests.flows.processes import Command, wait_until
+from tests.tasks.builders import Scene, report
+
+pytestmark = pytest.mark.timeout(200)
+
+
+def test_looking_ahead_states_the_memory_and_asks_for_approval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("flows.analyze"), "direct_stages", fakes.stages)
+    job = make_job(a="/data/users.zarr", b="/data/items.zarr", out="/data/scores.zarr")
+    seen: list[object] = []
+    stated, plan = look_ahead(job, lambda problem, plan: seen.extend([problem, plan]))
+    assert stated == job.model_copy(update={"memory": plan.memory_limit})
+    assert seen[1] is plan
+
+
+def test_what_is_not_approved_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise Refused("no")
+
+    monkeypatch.setattr(import_module("flows.analyze"), "direct_stages", fakes.stages)
+    monkeypatch.setattr(engine, "start_server", lambda: pytest.fail("a server was started"))
+    with pytest.raises(Refused):
+        run_job(make_job(a="/a", b="/b", out="/c"), False, refuse)
+
+
+def test_a_prefect_that_fails_after_the_report_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import workflow
+
+    made, said, done = report(Scene(grid=(2, 2))), [], [False]
+    session = Session(notify=said.append)
+
+    def fail(job: object) -> None:
+        session.report = made if done[0] else session.report
+        raise ConnectionError("no server")
+
+    monkeypatch.setattr(workflow, "multiply_flow", fail)
+    with open_session(session):
+        with pytest.raises(ConnectionError):
+            engine.run_with_prefect(made.run.job, made.run.plan)
+        done[0] = True
+        assert engine.run_with_prefect(made.run.job, made.run.plan) is made
+        done[0] = False
+        with pytest.raises(ConnectionError):
+            engine.run_with_prefect(made.run.job, made.run.plan)
+    assert len(said) == 1 and "ConnectionError" in said[0]
+
+
+def test_older_staging_folders_are_named_before_a_run_is_approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("flows.analyze"), "direct_stages", fakes.stages)
+    monkeypatch.setattr("flows.pool.open_cluster", fakes.FakeClusters())
+    monkeypatch.setattr(engine, "run_directly", lambda job: said.append("run"))
+    said: list[str] = []
+    old = tmp_path / "C.gemmflow-20260101-000000-aaaa"
+    old.mkdir()
+    (old / "journal").write_bytes(bytes(2048))
+    with open_session(Session(notify=said.append)):
+        run_job(make_job(a="/a", b="/b", out=str(tmp_path / "C")), True, lambda *_: said.append("approved"))
+    assert said[-2:] == ["approved", "run"]
+    assert f"{old} (2.00 KiB)" in said[-3]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, warm_cache: Path, large_inputs: tuple[Path, Path]) -> Iterator[dict[str, object]]:
+    """The report of a run, its standard error, and its Prefect home."""
+    folder = tmp_path_factory.mktemp("engine")
+    a, b = large_inputs
+    line = ["multiply", str(a), str(b), str(folder / "C.zarr"), "--memory", "1GiB", "--json", "-", "--html", str(folder / "C.html")]
+    command = Command(line, folder, {"GEMMFLOW_CACHE": str(warm_cache)})
+    code, output, errors = command.end()
+    assert code == 0, errors
+    wait_until(lambda: command.family() == [], 3)
+    yield {"report": json.loads(output), "errors": errors, "html": folder / "C.html", "home": warm_cache}
+    command.clean()
+
+
+def rows(found: dict[str, object], query: str) -> list[tuple[object, ...]]:
+    database = next(Path(str(found["home"])).glob("prefect-*/prefect.db"))
+    with sqlite3.connect(database) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_prefect_knows_the_run_by_name_with_tags_and_parameters(finished: dict[str, object]) -> None:
+    [(name, state, tags, parameters)] = rows(
+        finished, "select name, state_type, tags, parameters from flow_run order by created desc limit 1"
+    )
+    assert (name, state) == ("8192x8192x8192 float32", "COMPLETED")
+    assert set(json.loads(str(tags))) == {"gemmflow", "local", "float32"}
+    assert json.loads(str(parameters))["job"]["memory"] == 2**30
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_every_stage_is_recorded_as_done(finished: dict[str, object]) -> None:
+    found = rows(
+        finished,
+        "select name, state_type from task_run where flow_run_id = (select id from flow_run order by created desc limit 1)",
+    )
+    assert sorted((str(name).rpartition("-")[0], state) for name, state in found) == sorted((row.name, "COMPLETED") for row in STAGES)
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_plan_progress_and_report_are_artifacts(finished: dict[str, object]) -> None:
+    found = dict(rows(finished, "select key, data from artifact where key is not null"))
+    assert set(found) == {"gemmflow-plan", "gemmflow-progress", "gemmflow-report"}
+    assert "2048" in str(found["gemmflow-plan"])
+    assert float(json.loads(str(found["gemmflow-progress"]))) == 100.0
+    assert "8192x8192x8192 float32: certified" in str(found["gemmflow-report"])
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_the_run_is_quiet(finished: dict[str, object]) -> None:
+    assert all(line.startswith("8192x8192x8192 float32: ") for line in str(finished["errors"]).splitlines())
+    assert Path(str(finished["html"])).read_text().startswith("<!")
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_warm_start_takes_at_most_15_seconds(tmp_path: Path, finished: dict[str, object], small_inputs: tuple[Path, Path]) -> None:
+    assert startup(tmp_path, Path(str(finished["home"])), small_inputs) < 15
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_the_first_start_ever_takes_at_most_28_seconds(tmp_path: Path, warm_cache: Path, small_inputs: tuple[Path, Path]) -> None:
+    cold = tmp_path / "cold"
+    cold.mkdir()
+    for calibration in warm_cache.glob("calibration-*"):
+        (cold / calibration.name).write_bytes(calibration.read_bytes())
+    assert startup(tmp_path, cold, small_inputs) < 28
+
+
+@pytest.mark.slow
+def test_a_direct_start_takes_at_most_6_seconds(tmp_path: Path, warm_cache: Path, small_inputs: tuple[Path, Path]) -> None:
+    assert startup(tmp_path, warm_cache, small_inputs, "--direct") < 6
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_server_that_dies_during_a_run_costs_the_picture_only(tmp_path: Path, warm_cache: Path, large_inputs: tuple[Path, Path]) -> None:
+    a, b = large_inputs
+    line = ["multiply", str(a), str(b), str(tmp_path / "C.zarr"), "--memory", "1GiB", "--json", "-"]
+    command = Command(line, tmp_path, {"GEMMFLOW_CACHE": str(warm_cache)})
+    try:
+        wait_until(lambda: any(tmp_path.glob("C.zarr.gemmflow-*/array/c/*/*")), 90)
+        [server] = [process for process in command.family() if any("api_process.py" in part for part in process.cmdline())]
+        server.kill()
+        code, output, errors = command.end()
+        assert code == 0, errors
+        assert json.loads(output)["job"]["out"] == str(tmp_path / "C.zarr")
+        assert "Prefect could not record it" in errors and "Traceback" not in errors
+        assert command.family() == []
+    finally:
+        command.clean()
+
+
+def startup(folder: Path, cache: Path, inputs: tuple[Path, Path], *more: str) -> float:
+    """Seconds from the command to the handshake; the first tile is sent at once after it."""
+    out = folder / "C.zarr"
+    command = Command(["multiply", *map(str, inputs), str(out), "--json", "-", "--quiet", *more], folder, {"GEMMFLOW_CACHE": str(cache)})
+    code, output, errors = command.end()
+    assert code == 0, errors
+    assert errors == ""
+    return float(json.loads(output)["measured"]["startup_seconds"])
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_two_first_starts_at_once_share_one_home(tmp_path: Path, warm_cache: Path, small_inputs: tuple[Path, Path]) -> None:
+    cold = tmp_path / "cold"
+    cold.mkdir()
+    for calibration in warm_cache.glob("calibration-*"):
+        (cold / calibration.name).write_bytes(calibration.read_bytes())
+    commands = [
+        Command(
+            ["multiply", *map(str, small_inputs), str(tmp_path / f"C{number}.zarr"), "--quiet"], tmp_path, {"GEMMFLOW_CACHE": str(cold)}
+        )
+        for number in range(2)
+    ]
+    assert [command.end()[0] for command in commands] == [0, 0]
+    assert len(rows({"home": cold}, "select id from flow_run where state_type = 'COMPLETED'")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_failed_run_is_one_line_and_failed_in_prefect(tmp_path: Path, warm_cache: Path, large_inputs: tuple[Path, Path]) -> None:
+    import shutil
+
+    a, b = large_inputs
+    broken = tmp_path / "A.zarr"
+    shutil.copytree(a, broken)
+    chunk = broken / "c/1/1"
+    chunk.write_bytes(chunk.read_bytes()[:-100])
+    line = ["multiply", str(broken), str(b), str(tmp_path / "C.zarr"), "--memory", "1GiB", "--quiet"]
+    command = Command(line, tmp_path, {"GEMMFLOW_CACHE": str(warm_cache)})
+    code, _, errors = command.end()
+    assert code == 1
+    assert len(errors.splitlines()) == 1 and "c/1/1" in errors
+    assert not (tmp_path / "C.zarr").exists()
+    [(state,)] = rows({"home": warm_cache}, "select state_type from flow_run order by created desc limit 1")
+    assert state == "FAILED"
+    wait_until(lambda: command.family() == [], 3)
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_python_callers_get_the_report_and_their_environment_back(
+    tmp_path: Path, warm_cache: Path, small_inputs: tuple[Path, Path]
+) -> None:
+    program = f"""
+import os
+before = dict(os.environ)
+from flows import multiply
+report = multiply(a={str(small_inputs[0])!r}, b={str(small_inputs[1])!r}, out={str(tmp_path / "C.zarr")!r})
+assert dict(os.environ) == before
+print(report.run.problem.shape)
+"""
+    environment = os.environ | {"GEMMFLOW_CACHE": str(warm_cache)}
+    answer = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False, timeout=100)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.split() == ["(4,", "5,", "6)"]
+    assert answer.stderr == ""
+
+
+def test_prefect_has_a_home_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    monkeypatch.setenv("GEMMFLOW_CACHE", str(tmp_path))
+    assert prefect_home().parent == tmp_path
+    assert prefect_home().name.startswith("prefect-3.")
+    monkeypatch.setenv("PREFECT_HOME", "/elsewhere")
+    assert prefect_home() == Path("/elsewhere")
