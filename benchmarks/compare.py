@@ -1,0 +1,116 @@
+"""gemmflow against torch in memory and dask.array, interleaved, as ratios: `make bench`.
+
+Machines of this size are noisy, so only ratios within one round count: every round runs every contender once, and the
+table shows each contender's median seconds and the median of its ratio to `torch in memory` of the same round.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from benchmarks.contenders import CHUNK, CONTENDERS
+from storage import resolve_codec
+from tasks.hardware import installed_memory, processor_name, usable_cores
+
+SHAPES = {"8192": (8192, 8192, 8192), "k256": (16384, 256, 16384)}
+CODEC = "blosc-zstd"
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Run the comparison and store its result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", choices=SHAPES, action="append", help="default: all")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--save", action="store_true", help=f"write the result under {RESULTS.name}/")
+    options = parser.parse_args()
+    results = {}
+    for shape in options.shape or list(SHAPES):
+        with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+            make_inputs(Path(folder), SHAPES[shape])
+            results[shape] = summarise(measure(Path(folder), options.rounds))
+        print(table(shape, results[shape]))
+    if options.save:
+        save_as("compare", {"rounds": options.rounds, "codec": CODEC, "results": results})
+
+
+def make_inputs(folder: Path, shape: tuple[int, int, int]) -> None:
+    """Random float32 matrices in chunks of 2048 x 2048, blosc-zstd."""
+    rng = np.random.default_rng(0)
+    for name, (rows, cols) in {"A": shape[:2], "B": shape[1:]}.items():
+        chunks = (min(CHUNK[0], rows), min(CHUNK[1], cols))
+        compressors = resolve_codec(CODEC).bytes_codecs(4)
+        array = zarr.create_array(folder / name, shape=(rows, cols), chunks=chunks, dtype="float32", compressors=compressors)
+        for start in range(0, rows, CHUNK[0]):
+            stop = min(start + CHUNK[0], rows)
+            array[start:stop] = rng.standard_normal((stop - start, cols), dtype="float32")
+
+
+def measure(folder: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Every contender once a round; the first round warms caches and does not count."""
+    runs = [(name, CODEC) for name in CONTENDERS] + [("gemmflow", "auto"), ("gemmflow", "none")]
+    seen: dict[str, list[dict[str, float]]] = {_label(name, codec): [] for name, codec in runs}
+    for number in range(rounds + 1):
+        for name, codec in runs:
+            result = _run(name, folder, codec)
+            if number:
+                seen[_label(name, codec)].append(result)
+    return seen
+
+
+def summarise(seen: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Medians, and the median ratio to torch in memory of the same round."""
+    floor = [run["seconds"] for run in seen["torch in memory"]]
+    return {
+        label: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        | {"ratio": statistics.median(run["seconds"] / base for run, base in zip(runs, floor, strict=True))}
+        for label, runs in seen.items()
+    }
+
+
+def table(shape: str, rows: dict[str, dict[str, float]]) -> str:
+    """For people."""
+    lines = [f"{' x '.join(map(str, SHAPES[shape]))} float32", f"{'':24} {'seconds':>8} {'/ torch':>8}"]
+    return "\n".join([*lines, *(f"{label:24} {row['seconds']:8.2f} {row['ratio']:8.2f}" for label, row in rows.items()), ""])
+
+
+def save_as(name: str, results: dict[str, object]) -> None:
+    """One file a day and kind, with what is needed to read it later."""
+    versions = {package: metadata.version(package) for package in ("gemmflow", "torch", "numpy", "dask", "zarr", "numcodecs", "prefect")}
+    date = time.strftime("%Y-%m-%d")
+    machine = {
+        "processor": processor_name(),
+        "cores": usable_cores(),
+        "memory_bytes": installed_memory(),
+        "python": platform.python_version(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{date}-{name}.json"
+    path.write_text(json.dumps({"date": date, "machine": machine, "versions": versions, **results}, indent=1) + "\n")
+    print(f"saved benchmarks/results/{path.name}")
+
+
+def _label(name: str, codec: str) -> str:
+    return name if codec == CODEC else f"{name} ({codec})"
+
+
+def _run(name: str, folder: Path, codec: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.contenders", name, str(folder), codec]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()

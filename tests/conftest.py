@@ -1,0 +1,16 @@
+"""What every test gets: a cache of its own, so that no test reads or leaves calibrations or Prefect databases at home."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    before = os.environ.get("GEMMFLOW_CACHE")
+    os.environ["GEMMFLOW_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["GEMMFLOW_CACHE"]
+    else:
+        os.environ["GEMMFLOW_CACHE"] = before

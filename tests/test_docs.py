@@ -1,0 +1,76 @@
+"""What the documents show is run: every Python block of the README, and every figure of docs/errors.md that is a formula."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.arithmetic import ARITHMETICS
+from tasks.probes import inflation
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_blocks_of_the_readme_run(tmp_path):
+    program = "\n".join(blocks("python"))
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "True"
+
+
+def test_the_shell_lines_of_the_readme_run(tmp_path):
+    import numpy as np
+    import zarr
+
+    rng = np.random.default_rng(0)
+    for name in "AB":
+        zarr.create_array(tmp_path / f"{name}.zarr", shape=(300, 300), chunks=(100, 100), dtype="float32")[:] = rng.random((300, 300))
+    for line in blocks("sh")[0].splitlines():
+        arguments = line.partition("#")[0].split()
+        assert arguments[0] == "gemmflow"
+        more = ["--direct", "--yes"] if arguments[1] == "multiply" else []
+        command = [sys.executable, "-m", "flows", *arguments[1:], *more]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        assert done.returncode == 0, (line, done.stderr)
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_every_link_of_the_documents_leads_somewhere():
+    for document in (
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "benchmarks").glob("*.md"),
+        *(ROOT / "deployments").glob("*.md"),
+    ):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize(("name", "shown"), [("float64", "5.97e-8"), ("float32", "4.89e-4"), ("bfloat16", "1.23e-2")])
+def test_the_bounds_in_the_table_are_the_formulas(name, shown):
+    bound = ARITHMETICS[name].bound(8192, ("float32", "float32"), "float32")
+    assert bound <= float(shown) * 1.0001
+    assert bound == pytest.approx(float(shown), rel=0.01)
+    assert shown in (ROOT / "docs" / "errors.md").read_text()
+
+
+def test_the_inflation_factor_is_the_one_in_the_text():
+    assert f"{inflation(8):.2f}" == "3.77"
+
+
+def test_the_exact_ranges_in_the_readme():
+    row = ARITHMETICS["float64"]
+    assert row.exact_for(5 * 10**11, ("int8", "int8"))
+    assert row.exact_for(8 * 10**6, ("int16", "int16"))
+    assert not row.exact_for(1, ("int32", "int32"))
+    assert not row.exact_for(2**23 + 1, ("int16", "int16"))
