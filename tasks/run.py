@@ -10,7 +10,7 @@ another. Nothing else is retried: bad input stays bad.
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -62,6 +62,16 @@ def multiply(run: Run, cluster: Cluster, observe: Observer) -> Outcome:
             drive.stop()
 
 
+@dataclass(frozen=True)
+class _Flight:
+    """A tile that is out."""
+
+    future: Future[Measurement]
+    index: int
+    worker: str
+    """For whom it was meant."""
+
+
 class _Drive:
     """The state of one multiplication in the driver."""
 
@@ -70,8 +80,10 @@ class _Drive:
         self.recipe = run.recipe
         self.workers = cluster.workers[: run.plan.workers]
         self.queues = Queues(list(range(run.plan.tiles)), list(self.workers))
-        self.flying: dict[object, tuple[Future[Measurement], int]] = {}
-        """By the future's key: the future and its tile."""
+        self.flying: dict[object, _Flight] = {}
+        """By the future's key."""
+        self.load = Counter[str]()
+        """Tiles in flight by worker."""
         self.deaths: Counter[int] = Counter()
         self.refused: dict[int, str] = {}
         self.done: list[Measurement] = []
@@ -83,8 +95,8 @@ class _Drive:
     def to_the_end(self) -> Outcome:
         started = monotonic()
         Thread(target=self._watch_workers, name="workers watch", daemon=True).start()
-        for worker in self.workers:
-            for _ in range(WINDOW):
+        for _ in range(WINDOW):
+            for worker in self.workers:
                 self._send_next(worker)
         for future in self.completed:
             self._send_next(self._land(future))
@@ -98,7 +110,7 @@ class _Drive:
         """Take back what is still out, and free the workers' buffers."""
         self.over.set()
         with suppress(Exception):
-            self.cluster.client.cancel([future for future, _ in self.flying.values()])
+            self.cluster.client.cancel([flight.future for flight in self.flying.values()])
             self.cluster.client.run(release, callback_timeout=RELEASE_SECONDS)
 
     def _watch_workers(self) -> None:
@@ -113,10 +125,10 @@ class _Drive:
                 replaced = bool(alive) and known.isdisjoint(alive)
                 known, seen = (alive, monotonic()) if alive else (known, seen)
                 if replaced or monotonic() - seen > ALONE_SECONDS:
-                    self.cluster.client.cancel([future for future, _ in list(self.flying.values())])
+                    self.cluster.client.cancel([flight.future for flight in list(self.flying.values())])
 
     def _send_next(self, worker: str) -> None:
-        index = self.queues.next_for(worker)
+        index = self.queues.next_for(worker, idle=not self.load[worker])
         if index is not None:
             self._send(index, worker)
 
@@ -131,18 +143,20 @@ class _Drive:
             pure=False,
             retries=0,
         )
-        self.flying[future.key] = (future, index)
+        self.flying[future.key] = _Flight(future, index, worker)
+        self.load[worker] += 1
         self.completed.add(future)
 
     def _land(self, future: "Future[Measurement]") -> str:
         """Book a finished future; returns the worker that is free now."""
-        _, index = self.flying[future.key]
+        flight = self.flying[future.key]
         try:
             measurement: Measurement = future.result()
         except (KilledWorker, CancelledError) as error:
-            return self._lost(index, error)
+            return self._lost(flight.index, error)
         finally:
             del self.flying[future.key]  # only now: a record that died with its worker is waited for like any other
+            self.load[flight.worker] -= 1
             future.release()
         self._accept(measurement) if measurement.accepted else self._refuse(measurement)
         return measurement.worker

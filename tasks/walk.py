@@ -162,13 +162,16 @@ class Queues:
             worker: deque(tiles[index] for index in run) for worker, run in zip(owners, runs(len(tiles), len(owners)), strict=True)
         }
 
-    def next_for(self, worker: Hashable) -> int | None:
-        """The worker's next tile, or one from the far end of the longest queue, or None when all are given out."""
+    def next_for(self, worker: Hashable, idle: bool = True) -> int | None:
+        """The worker's next tile, or, for an idle one, that from the far end of the longest queue; None when there is none.
+
+        A worker that still has work takes nothing from others: they may come for it sooner.
+        """
         own = self._queues.setdefault(worker, deque())
         if own:
             return own.popleft()
         longest = max(self._queues.values(), key=len)
-        return longest.pop() if longest else None
+        return longest.pop() if longest and idle else None
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())

@@ -89,6 +89,17 @@ def test_a_run_end_to_end(inputs, cluster):
     assert sorted(path.name for path in folder.iterdir()) == ["A", "B", "C"]
 
 
+@pytest.mark.parametrize("tiles", [2, 3])
+def test_few_tiles_are_spread_over_all_workers(inputs, cluster, tiles):
+    folder, _, _ = inputs
+    job, problem, hardware, plan = planned(folder)
+    rows = -(-400 // tiles // 64) * 64
+    plan = replace(plan, tile=TileShape(rows, 300, 64), grid=(-(-400 // rows), 1, 4), slots=(1, 1))
+    outcome = multiply(prepare(job, problem, hardware, plan, cluster), cluster, lambda _: None)
+    assert len(outcome.measurements) == tiles
+    assert {tile.worker for tile in outcome.measurements} == set(cluster.workers)
+
+
 def test_every_record_is_in_the_journal(inputs, cluster):
     folder, _, _ = inputs
     run = prepare(*planned(folder), cluster)

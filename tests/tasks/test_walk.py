@@ -132,6 +132,13 @@ def test_a_worker_keeps_to_its_run_then_takes_from_the_far_end_of_the_longest():
     assert queues.next_for("b") is None
 
 
+def test_a_busy_worker_takes_nothing_from_others():
+    queues = Queues([0, 1], ["a", "b"])
+    assert queues.next_for("a") == 0
+    assert queues.next_for("a", idle=False) is None
+    assert queues.next_for("b", idle=False) == 1
+
+
 @pytest.mark.parametrize("residency", ["A", "C"])
 def test_the_documented_snake(residency):
     walk = Walk((3, 1, 3), TileShape(1, 1, 1), (3, 3, 1), residency)
