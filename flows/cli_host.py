@@ -59,7 +59,10 @@ def calibrate(workers: Workers, output: Output) -> int:
     if not output.quiet and output.json_path != STANDARD_OUTPUT:
         say(f"{hardware.processor}, {hardware.cores} cores, {format_bytes(hardware.memory_bytes)}")
         for layout in hardware.layouts:
-            speeds = ", ".join(f"{name} {format_count(rate * layout.workers, 'FLOP/s')}" for name, rate in layout.rates.flops.items())
+            rates = layout.rates
+            speeds = ", ".join(
+                f"{name} {format_count(rate * layout.workers, 'FLOP/s')} by {rates.kernels[name]}" for name, rate in rates.flops.items()
+            )
             say(f"{layout.workers} workers x {layout.threads} threads: {speeds}; an idle worker holds {format_bytes(layout.base_bytes)}")
     return 0
 

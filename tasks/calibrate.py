@@ -110,7 +110,10 @@ def slowest(rates: Sequence[Rates]) -> Rates:
     """Every rate at its lowest among the workers."""
     first = rates[0]
     return Rates(
-        flops={name: min(rate.flops[name] for rate in rates) for name in first.flops},
+        gemm={
+            name: {library: min(rate.gemm[name][library] for rate in rates) for library in speeds if _all_have(rates, name, library)}
+            for name, speeds in first.gemm.items()
+        },
         decode={name: min(rate.decode[name] for rate in rates) for name in first.decode},
         encode={name: min(rate.encode[name] for rate in rates) for name in first.encode},
         probe=min(rate.probe for rate in rates),
@@ -119,6 +122,10 @@ def slowest(rates: Sequence[Rates]) -> Rates:
         copy=min(rate.copy for rate in rates),
         touch=min(rate.touch for rate in rates),
     )
+
+
+def _all_have(rates: Sequence[Rates], arithmetic: str, library: str) -> bool:
+    return all(library in rate.gemm[arithmetic] for rate in rates)
 
 
 def _device(kind: str) -> str:

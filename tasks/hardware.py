@@ -8,7 +8,7 @@ import hashlib
 import os
 import platform
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -18,15 +18,18 @@ from pydantic import TypeAdapter, ValidationError
 from storage import write_atomically
 from tasks.units import format_bytes
 
-CALIBRATION_VERSION = 3
+CALIBRATION_VERSION = 4
+
+KERNEL_TIE = 0.02
+"""Libraries whose rates differ by less are equal: the first is taken."""
 
 
 @dataclass(frozen=True)
 class Rates:
     """One worker's speed while all workers of its layout are busy."""
 
-    flops: dict[str, float]
-    """FLOP/s by arithmetic."""
+    gemm: dict[str, dict[str, float]]
+    """FLOP/s by arithmetic and library, the libraries that passed their self-test, in the order of `tasks.kernels`."""
     decode: dict[str, float]
     """Decoded bytes/s by codec, file in the page cache."""
     encode: dict[str, float]
@@ -41,6 +44,19 @@ class Rates:
     """Bytes/s through memory, reads and writes together."""
     touch: float
     """Bytes/s of touching fresh memory for the first time: page faults."""
+
+    @cached_property
+    def kernels(self) -> dict[str, str]:
+        """The library to multiply with, by arithmetic: the first of the fastest."""
+        return {
+            name: next(library for library, rate in speeds.items() if rate >= max(speeds.values()) * (1 - KERNEL_TIE))
+            for name, speeds in self.gemm.items()
+        }
+
+    @cached_property
+    def flops(self) -> dict[str, float]:
+        """FLOP/s of that library, by arithmetic."""
+        return {name: self.gemm[name][library] for name, library in self.kernels.items()}
 
 
 @dataclass(frozen=True)
@@ -111,7 +127,7 @@ def processor_name() -> str:
 
 def host_fingerprint(device: str) -> str:
     """Hash of what the measured rates depend on."""
-    libraries = [f"{name} {metadata.version(name)}" for name in ("gemmflow", "torch", "numpy", "numcodecs", "distributed")]
+    libraries = [f"{name} {metadata.version(name)}" for name in ("gemmflow", "torch", "numpy", "scipy", "numcodecs", "distributed")]
     facts = [CALIBRATION_VERSION, device, processor_name(), usable_cores(), installed_memory() >> 28, platform.python_version(), *libraries]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 

@@ -1,4 +1,6 @@
-"""The multiplications themselves: accumulator += A B for one slab, one row per arithmetic and device.
+"""The multiplications themselves: accumulator += A B for one slab, one row per arithmetic, device and library.
+
+Which library is fastest depends on the processor (MKL on Intel, OpenBLAS on AMD), so it is measured, see `tasks.rates`.
 
 The contract of a row, tested for all of them: it adds the product in place, allocates nothing of the accumulator's size,
 takes transposed views without copying them, gives the same bits for the same operands, and leaves torch's global switches
@@ -7,9 +9,13 @@ as it found them.
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from itertools import product
 
 import torch
 
+from tasks import blas
+from tasks.arithmetic import ARITHMETICS
+from tasks.devices import torch_dtype
 from tasks.memory import PRODUCT_ROWS
 
 Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
@@ -60,11 +66,33 @@ def _full_reduction() -> Generator[None]:
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = before
 
 
-KERNELS: dict[tuple[str, str], Kernel] = {
-    ("float64", "cpu"): _add_product,
-    ("float32", "cpu"): _add_product,
-    ("bfloat16", "cpu"): _add_rounded_product,
-    ("float64", "cuda"): _add_product,
-    ("float32", "cuda"): _add_product_ieee,
-    ("bfloat16", "cuda"): _add_wide_product,
+KERNELS: dict[tuple[str, str, str], Kernel] = {
+    ("float64", "cpu", "torch"): _add_product,
+    ("float64", "cpu", "scipy"): blas.add_product,
+    ("float32", "cpu", "torch"): _add_product,
+    ("float32", "cpu", "scipy"): blas.add_product,
+    ("bfloat16", "cpu", "torch"): _add_rounded_product,
+    ("float64", "cuda", "torch"): _add_product,
+    ("float32", "cuda", "torch"): _add_product_ieee,
+    ("bfloat16", "cuda", "torch"): _add_wide_product,
 }
+"""By arithmetic, device and library; a near-tie in speed goes to the earlier row."""
+
+
+def libraries(arithmetic: str, device: str) -> list[str]:
+    """Libraries with a kernel for this arithmetic on this device, in the order of the table."""
+    return [library for name, place, library in KERNELS if (name, place) == (arithmetic, device)]
+
+
+def is_right(arithmetic: str, device: str, library: str) -> bool:
+    """Whether a kernel multiplies small integers exactly, which every arithmetic holds, for each way that operands are stored."""
+    row, kernel = ARITHMETICS[arithmetic], KERNELS[arithmetic, device, library]
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randint(-1, 2, shape, generator=generator).double() for shape in ((70, 130), (130, 90)))
+    for turned_a, turned_b in product((False, True), repeat=2):
+        total = torch.ones(70, 90, dtype=torch_dtype(row.accumulate), device=device)
+        stored = (x.T.contiguous().T if turned else x for x, turned in ((a, turned_a), (b, turned_b)))
+        kernel(total, *(x.to(torch_dtype(row.compute)).to(device) for x in stored))
+        if not torch.equal(total.double().cpu(), a @ b + 1):
+            return False
+    return True

@@ -68,6 +68,8 @@ class Plan:
     shape: tuple[int, int, int]
     """m, k, n."""
     arithmetic: str
+    library: str
+    """Whose kernel multiplies (row of `tasks.kernels`): with another one the bits may differ."""
     dtype_out: str
     exact: bool
     """Integer inputs whose every partial sum is exact."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from math import prod
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -14,19 +15,22 @@ import psutil
 import torch
 
 from storage import CODECS, replace_file
-from tasks import probing
+from tasks import blas, probing
 from tasks.arithmetic import ARITHMETICS
 from tasks.devices import DEVICES, torch_dtype
 from tasks.hardware import Rates, installed_memory, processor_name, usable_cores
-from tasks.kernels import KERNELS
+from tasks.kernels import KERNELS, is_right, libraries
 
 SECONDS_A_RATE = 0.06
 """Each rate is the best of the repetitions that fit."""
 
+MOST_SECONDS = 1.0
+"""What one multiplication may take; a kernel so slow is never chosen, and its rate need not be exact."""
+
 BLOCK = (2048, 1024, 2048)
 """Rows, depth and columns of the multiplication that is timed."""
 
-WARM_BLOCK = (512, 512, 512)
+WARM_BLOCK = (384, 384, 384)
 """The multiplication that loads each library's code and buffers before the resident memory is read."""
 
 SAMPLE_SHAPE = (1024, 2048)
@@ -41,6 +45,9 @@ TOUCHED_BYTES = 32 << 20
 """Fresh memory that is touched, four times without giving it back in between: on a virtual machine the host faults, too."""
 
 PROBES = 8
+
+Key = tuple[str, str, str]
+"""Arithmetic, device, library."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,18 @@ class WorkerRates:
 
 def measure_worker(device: str, folder: str) -> WorkerRates:
     """Every rate of this process; files are written to `folder` and removed."""
-    rows = [name for name, row in ARITHMETICS.items() if device in row.devices]
-    for name in rows:
-        _flops_rate(name, device, WARM_BLOCK)
+    blas.limit_threads(torch.get_num_threads())
+    trusted = {
+        name: [library for library in libraries(name, device) if is_right(name, device, library)]
+        for name, row in ARITHMETICS.items()
+        if device in row.devices
+    }
+    small = {key: _flops_rate(key, WARM_BLOCK) for key in ((name, device, library) for name, found in trusted.items() for library in found)}
     base = psutil.Process().memory_info().rss
-    flops = {name: _flops_rate(name, device, BLOCK) for name in rows}
+    gemm = {name: {library: _large_rate((name, device, library), small) for library in found} for name, found in trusted.items()}
     sample = _sample()
     rates = Rates(
-        flops=flops,
+        gemm=gemm,
         decode={name: _decode_rate(name, sample) for name in CODECS},
         encode={name: _rate(sample.nbytes, lambda name=name: CODECS[name].compress(sample)) for name in CODECS},
         probe=_probe_rate(device),
@@ -81,10 +92,15 @@ def measure_worker(device: str, folder: str) -> WorkerRates:
     return WorkerRates(rates, base, free, torch.get_num_threads(), *facts)
 
 
-def _flops_rate(name: str, device: str, block: tuple[int, int, int]) -> float:
-    """FLOP/s of one arithmetic; its operands are freed on return."""
-    rows, depth, cols = block
-    row, kernel = ARITHMETICS[name], KERNELS[name, device]
+def _large_rate(key: Key, small: dict[Key, float]) -> float:
+    """FLOP/s at the block that tiles resemble; the small block's where the large one would take long (bfloat16 without hardware)."""
+    return _flops_rate(key, BLOCK) if 2 * prod(BLOCK) < small[key] * MOST_SECONDS else small[key]
+
+
+def _flops_rate(key: Key, block: tuple[int, int, int]) -> float:
+    """FLOP/s of one kernel; its operands are freed on return."""
+    (rows, depth, cols), (name, device, _) = block, key
+    row, kernel = ARITHMETICS[name], KERNELS[key]
     empty = DEVICES[device].empty
     a = empty(rows * depth, torch_dtype(row.compute)).view(rows, depth).uniform_()
     b = empty(depth * cols, torch_dtype(row.compute)).view(depth, cols).uniform_()

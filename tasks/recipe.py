@@ -22,6 +22,7 @@ class Recipe:
     walk: Walk
     slots: tuple[int, int]
     arithmetic_name: str
+    library: str
     device: str
     threads: int
     exact: bool

@@ -84,7 +84,7 @@ class _Work:
 
     def _sum_up(self, probes: torch.Tensor) -> Sums:
         recipe, tile, space = self.recipe, self.tile, self.space
-        kernel = KERNELS[recipe.arithmetic_name, recipe.device]
+        kernel = KERNELS[recipe.arithmetic_name, recipe.device, recipe.library]
         sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
         self.lanes.lap("multiply")
         for index in recipe.walk.slabs(tile):

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import torch
 
+from tasks import blas
 from tasks.devices import DEVICES, Device, torch_dtype
 from tasks.lru import SlotTable
 from tasks.plan import LANES
@@ -92,6 +93,8 @@ class Workspace:
 
     def __init__(self, recipe: Recipe) -> None:
         torch.set_num_threads(recipe.threads)
+        if recipe.library == "scipy":
+            blas.limit_threads(recipe.threads)
         tile, row = recipe.tile, recipe.arithmetic
         self.device = DEVICES[recipe.device]
         self.run_id = recipe.run_id

@@ -68,7 +68,7 @@ def problem(scene: Scene) -> Problem:
 
 def hardware(workers: int) -> Hardware:
     shown = {
-        "flops": {"bfloat16": 61e9, "float32": 88e9, "float64": 43e9},
+        "gemm": {"bfloat16": {"torch": 61e9}, "float32": {"torch": 88e9}, "float64": {"torch": 43e9}},
         "decode": {"blosc-lz4": 2.1e9, "none": 5.5e9},
         "encode": {"blosc-lz4": 1.3e9, "none": 6e9},
         "write": 4.2e8,
@@ -103,6 +103,7 @@ def plan(scene: Scene) -> Plan:
     return Plan(
         shape=(m, scene.k, n),
         arithmetic="float32",
+        library="torch",
         dtype_out=scene.dtype,
         exact=False,
         tile=TileShape(scene.tile, scene.tile, 1024),

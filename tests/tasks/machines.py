@@ -54,7 +54,7 @@ def problem(shape, dtypes=("float32", "float32"), chunks=(None, None), transpose
 def rates(**changes):
     """One worker of a small host."""
     made = Rates(
-        flops={"bfloat16": 61e9, "float32": 88e9, "float64": 43e9},
+        gemm={"bfloat16": {"torch": 61e9}, "float32": {"torch": 88e9, "scipy": 80e9}, "float64": {"torch": 43e9, "scipy": 43e9}},
         decode={"none": 5.5e9, "blosc-lz4": 2.1e9, "blosc-zstd": 1.2e9, "gzip": 2.5e8},
         encode={"none": 6e9, "blosc-lz4": 1.3e9, "blosc-lz4-shuffle": 1.4e9, "blosc-zstd": 6e8, "gzip": 4e7},
         probe=1.1e9,
@@ -80,4 +80,5 @@ def job(**fields) -> Job:
 
 def _faster(threads):
     plain = rates()
-    return replace(plain, flops={name: 0.93 * threads * rate for name, rate in plain.flops.items()}) if threads > 1 else plain
+    faster = {name: {library: 0.93 * threads * rate for library, rate in speeds.items()} for name, speeds in plain.gemm.items()}
+    return replace(plain, gemm=faster) if threads > 1 else plain

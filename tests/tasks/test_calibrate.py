@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 
 from storage import CODECS
+from tasks import rates
 from tasks.arithmetic import ARITHMETICS
 from tasks.calibrate import calibrate, layouts_to_measure, measure, slowest
 from tasks.errors import BadInput
 from tasks.hardware import host_fingerprint, recall, usable_cores
 from tasks.job import make_job
+from tasks.kernels import libraries
 from tests.tasks.test_run import machine
 
 
@@ -22,9 +24,18 @@ def test_every_row_of_every_table_has_a_rate(hardware):
     for layout in hardware.layouts:
         assert set(layout.rates.flops) == {row.name for row in ARITHMETICS.values() if "cpu" in row.devices}
         assert set(layout.rates.decode) == set(layout.rates.encode) == set(CODECS)
-        rates = [*layout.rates.flops.values(), *layout.rates.decode.values(), *layout.rates.encode.values()]
-        assert min(*rates, layout.rates.probe, layout.rates.write, layout.rates.copy, layout.rates.touch) > 1e5
+        assert {name: list(speeds) for name, speeds in layout.rates.gemm.items()} == {name: libraries(name, "cpu") for name in ARITHMETICS}
+        found = [*layout.rates.flops.values(), *layout.rates.decode.values(), *layout.rates.encode.values()]
+        assert min(*found, layout.rates.probe, layout.rates.write, layout.rates.copy, layout.rates.touch) > 1e5
         assert 100 * 2**20 < layout.base_bytes < 600 * 2**20
+
+
+def test_a_kernel_that_is_far_too_slow_is_not_timed_on_a_large_block(monkeypatch):
+    blocks = []
+    monkeypatch.setattr(rates, "_flops_rate", lambda key, block: blocks.append(block) or (1e6 if key[0] == "bfloat16" else 1e12))
+    small = {(name, "cpu", "torch"): rates._flops_rate((name, "cpu", "torch"), rates.WARM_BLOCK) for name in ("bfloat16", "float32")}
+    assert [rates._large_rate(key, small) for key in small] == [1e6, 1e12]
+    assert blocks == [rates.WARM_BLOCK, rates.WARM_BLOCK, rates.BLOCK]
 
 
 def test_it_is_remembered_and_asked_again_it_is_the_same(hardware):
@@ -38,11 +49,17 @@ def test_layouts_cover_the_machine():
 
 
 def test_the_slowest_worker_counts():
-    rates = machine().layouts[0].rates
-    slower = replace(rates, probe=rates.probe / 2, flops={**rates.flops, "float32": 1.0})
-    assert slowest([rates, slower]).probe == rates.probe / 2
-    assert slowest([rates, slower]).flops["float32"] == 1.0
-    assert slowest([rates, slower]).flops["float64"] == rates.flops["float64"]
+    usual = machine().layouts[0].rates
+    slower = replace(usual, probe=usual.probe / 2, gemm={**usual.gemm, "float32": {"torch": 1.0}})
+    assert slowest([usual, slower]).probe == usual.probe / 2
+    assert slowest([usual, slower]).flops["float32"] == 1.0
+    assert slowest([usual, slower]).flops["float64"] == usual.flops["float64"]
+
+
+def test_a_library_that_one_worker_lacks_multiplies_nowhere():
+    usual = machine().layouts[0].rates
+    both = replace(usual, gemm={**usual.gemm, "float32": {"torch": 1e11, "scipy": 2e11}})
+    assert slowest([both, usual]).kernels["float32"] == slowest([usual, both]).kernels["float32"] == "torch"
 
 
 def test_cuda_without_a_device_is_refused():

@@ -108,7 +108,7 @@ def test_roofline_uses_the_rates_of_the_plans_workers():
 def test_roofline_without_measured_rates_still_draws_the_run():
     made = report()
     (layout,) = made.run.hardware.layouts
-    unknown = Rates(**(vars(layout.rates) | {"flops": {}, "decode": {}, "encode": {}}))
+    unknown = Rates(**(vars(layout.rates) | {"gemm": {}, "decode": {}, "encode": {}}))
     blind = replace(made, run=replace(made.run, hardware=replace(made.run.hardware, layouts=(replace(layout, rates=unknown),))))
     assert "this run" in roofline(blind).svg
     assert "GEMM of all workers" not in roofline(blind).svg

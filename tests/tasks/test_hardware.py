@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks import hardware as module
 from tasks.hardware import available_memory, cache_folder, default_memory, describe, host_fingerprint, installed_memory, recall, remember
-from tests.tasks.machines import GIB, MIB, hardware
+from tests.tasks.machines import GIB, MIB, hardware, rates
 
 
 @pytest.fixture
@@ -77,3 +77,9 @@ def test_the_default_budget_is_about_60_per_cent_and_hardly_moves(free, drift):
 
 def test_it_is_described_in_a_line():
     assert describe(replace(hardware(), memory_bytes=16 * GIB)) == "a processor, 2 cores, 16.0 GiB, cpu"
+
+
+def test_the_fastest_library_multiplies_and_a_near_tie_goes_to_the_first():
+    made = rates(gemm={"float32": {"torch": 88e9, "scipy": 96e9}, "float64": {"torch": 43e9, "scipy": 43.5e9}})
+    assert made.kernels == {"float32": "scipy", "float64": "torch"}
+    assert made.flops == {"float32": 96e9, "float64": 43e9}

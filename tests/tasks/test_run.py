@@ -30,7 +30,7 @@ MIB = 2**20
 def machine(workers: int = 2) -> Hardware:
     names = ("none", "blosc-lz4", "blosc-lz4-shuffle", "blosc-zstd", "blosc-zstd-bitshuffle", "zstd", "gzip")
     rates = Rates(
-        flops={"bfloat16": 4e11, "float32": 1e11, "float64": 5e10},
+        gemm={"bfloat16": {"torch": 4e11}, "float32": {"torch": 1e11}, "float64": {"torch": 5e10}},
         decode=dict.fromkeys(names, 2e9),
         encode=dict.fromkeys(names, 1e9),
         probe=1e9,
@@ -183,7 +183,7 @@ def spoil_once(flag: str) -> None:
     """Make this worker's float32 kernel wrong, for every tile or only for the first (run on workers)."""
     from tasks import tile
 
-    honest = tile.KERNELS["float32", "cpu"]
+    honest = tile.KERNELS["float32", "cpu", "torch"]
     state = {"calls": 0}
 
     def wrong(accumulator, a, b):
@@ -192,7 +192,7 @@ def spoil_once(flag: str) -> None:
         if flag == "always" or state["calls"] == 1:
             accumulator[0, 0] += 10
 
-    tile.KERNELS["float32", "cpu"] = wrong
+    tile.KERNELS["float32", "cpu", "torch"] = wrong
 
 
 def test_a_wrong_tile_is_computed_again_elsewhere(inputs):
