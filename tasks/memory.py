@@ -76,7 +76,7 @@ def _arithmetic(problem: Problem, way: Candidate) -> dict[str, int]:
 
 def _verifier(way: Candidate) -> dict[str, int]:
     tile = way.tile
-    vectors = way.probes * (tile.cols + 3 * tile.rows + (way.slots[1] + 1) * tile.depth) + way.slots[0] * tile.rows
+    vectors = way.probes * (tile.cols + 4 * tile.rows + (way.slots[1] + 1) * tile.depth) + way.slots[0] * tile.rows
     return {"verifier": 8 * (vectors + PROBE_BLOCK + max(tile.cols, tile.rows, tile.depth))}
 
 
