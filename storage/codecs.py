@@ -68,7 +68,7 @@ class Codec:
         body = self.compress(block)
         return body.tobytes() + suffix(crc32c(body))
 
-    def decode(self, encoded: bytes, target: NDArray[np.generic]) -> None:
+    def decode(self, encoded: bytes | bytearray, target: NDArray[np.generic]) -> None:
         """Fill the C-contiguous `target` from the file of a chunk; raises ValueError where the bytes are damaged."""
         self.chain.decode(np.frombuffer(encoded, np.uint8), as_bytes(target))
 

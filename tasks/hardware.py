@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from storage import write_atomically
 from tasks.units import format_bytes
 
-CALIBRATION_VERSION = 5
+CALIBRATION_VERSION = 6
 
 KERNEL_TIE = 0.02
 """Libraries whose rates differ by less are equal: the first is taken."""
@@ -31,7 +31,7 @@ class Rates:
     gemm: dict[str, dict[str, float]]
     """FLOP/s by arithmetic and library, the libraries that passed their self-test, in the order of `tasks.kernels`."""
     decode: dict[str, float]
-    """Decoded bytes/s by codec, file in the page cache."""
+    """Decoded bytes/s by codec, from a file in the page cache to the chunk's place in a slab."""
     encode: dict[str, float]
     """Decoded bytes/s by codec."""
     probe: float

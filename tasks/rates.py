@@ -8,7 +8,7 @@ from itertools import count
 from math import prod
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import numpy as np
 import psutil
@@ -76,14 +76,15 @@ def measure_worker(device: str, folder: str) -> WorkerRates:
     small = {key: _flops_rate(key, WARM_BLOCK) for key in ((name, device, library) for name, found in trusted.items() for library in found)}
     base = psutil.Process().memory_info().rss
     gemm = {name: {library: _large_rate((name, device, library), small) for library in found} for name, found in trusted.items()}
-    sample = _sample()
+    sample, place = _sample(), Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
     rates = Rates(
         gemm=gemm,
-        decode={name: _decode_rate(name, sample) for name in CODECS},
+        decode={name: _decode_rate(name, sample, place) for name in CODECS},
         encode={name: _rate(sample.nbytes, lambda name=name: CODECS[name].compress(sample)) for name in CODECS},
         probe=_probe_rate(device),
-        write=_write_rate(Path(folder), durable=True),
-        write_unsynced=_write_rate(Path(folder), durable=False),
+        write=_write_rate(place, durable=True),
+        write_unsynced=_write_rate(place, durable=False),
         copy=_copy_rate(device),
         touch=_touch_rate(),
     )
@@ -113,9 +114,21 @@ def _sample() -> np.ndarray:
     return np.random.default_rng(0).standard_normal(SAMPLE_SHAPE, dtype=np.float32)
 
 
-def _decode_rate(name: str, sample: np.ndarray) -> float:
-    encoded, target = CODECS[name].encode(sample), np.empty_like(sample)
-    return _rate(sample.nbytes, lambda: CODECS[name].decode(encoded, target))
+def _decode_rate(name: str, sample: np.ndarray, folder: Path) -> float:
+    """As a slab is filled: file, page cache, decoded chunk, its place among others."""
+    encoded = CODECS[name].encode(sample)
+    target, slab, buffer = np.empty_like(sample), np.empty_like(sample), bytearray(len(encoded))
+    with NamedTemporaryFile(dir=folder) as file:
+        file.write(encoded)
+        file.flush()
+
+        def once() -> None:
+            with Path(file.name).open("rb", buffering=0) as chunk:
+                chunk.readinto(buffer)
+            CODECS[name].decode(buffer, target)
+            np.copyto(slab, target)
+
+        return _rate(sample.nbytes, once)
 
 
 def _probe_rate(device: str) -> float:
@@ -142,7 +155,6 @@ def _touch_rate() -> float:
 
 def _write_rate(folder: Path, durable: bool) -> float:
     """Every repetition writes a new file, as a run does."""
-    folder.mkdir(parents=True, exist_ok=True)
     content, names = np.random.default_rng(1).bytes(WRITTEN_BYTES), count()
     with TemporaryDirectory(dir=folder) as scratch:
         return _rate(WRITTEN_BYTES, lambda: replace_file(f"{scratch}/{next(names)}", [content], durable))
