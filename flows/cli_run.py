@@ -10,7 +10,7 @@ from flows.analyze import with_some_out
 from flows.batch import read_jobs, run_batch, summary_json, summary_text, worst
 from flows.demo import DemoSize, run_demo
 from flows.engine import run_job
-from flows.options import Group, Manner, Output, command
+from flows.options import Group, Manner, Output, Running, command
 from flows.session import Session, open_session, say_nothing
 from flows.show import STANDARD_OUTPUT, check_places, say, show_report, tell, write_json
 from flows.watching import watched
@@ -30,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     command(app, "multiply", Group(Job, "Job"), Group(Manner, "How it runs and what it shows"))(multiply)
     command(app, "analyze", Group(Job, "Job", optional=("out",), complete=with_some_out), Group(Output, "What it shows"))(analyze)
-    command(app, "batch", Group(BatchFile), Group(Manner, "How it runs and what it shows"))(batch)
+    command(app, "batch", Group(BatchFile), Group(Running, "How it runs and what it shows"))(batch)
     command(app, "demo", Group(DemoSize, "Size"), Group(Manner, "How it runs and what it shows"))(demo)
 
 
@@ -61,7 +61,7 @@ def analyze(job: Job, output: Output) -> int:
     return 0
 
 
-def batch(file: BatchFile, manner: Manner) -> int:
+def batch(file: BatchFile, manner: Running) -> int:
     """Run a list of jobs, one after the other, on one open cluster; one failure stops no other.
 
     JOBS is a YAML list; each entry has the fields of a job: a, b, out, max_error, memory ... Paths are relative to the file.

@@ -5,7 +5,7 @@ from math import ceil, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from flows.engine import run_job
 from flows.options import Manner
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TIMES_MEMORY = 4
 """A, B and C together over the memory that the run gets."""
+LEAST_MEMORY = 384 * 1024**2
 EDGE = 1024
 """Of a chunk; sizes are whole chunks."""
 
@@ -32,8 +33,15 @@ class DemoSize(BaseModel):
 
     folder: str = "demo"
     """Folder for A.zarr, B.zarr, C.zarr and report.html; what a demo left there is replaced."""
-    memory: ByteSize = Field(default=512 * 1024**2, ge=384 * 1024**2)
-    """Memory that the run gets; the matrices are made four times as large. Default: 512MiB."""
+    memory: ByteSize = 768 * 1024**2
+    """Memory that the run gets; the matrices are made four times as large. Default: 768MiB."""
+
+    @field_validator("memory")
+    @classmethod
+    def _memory_is_enough(cls, value: int) -> int:
+        if value < LEAST_MEMORY:
+            raise ValueError(f"memory is {format_bytes(value)}: the demo needs {format_bytes(LEAST_MEMORY)} or more")
+        return value
 
 
 def demo_shape(memory: int) -> tuple[int, int, int]:

@@ -24,6 +24,7 @@ from flows.session import open_session
 from flows.signals import stopping
 from flows.traces import take_traces
 from tasks.job import Job
+from tasks.prepare import check_room
 
 if TYPE_CHECKING:
     from tasks.plan import Plan
@@ -47,6 +48,7 @@ def run_job(job: Job, direct: bool, approve: Approve | None = None) -> "Report":
     with open_session() as session:
 
         def look(problem: "Problem", plan: "Plan") -> None:
+            check_room(job, problem, plan)
             session.warn(take_traces(job.out).warning())
             if approve is not None:
                 approve(problem, plan)

@@ -42,7 +42,7 @@ METAVARS = {
 """What stands for a value in the help, where the type alone says too little."""
 
 
-class Manner(BaseModel):
+class Running(BaseModel):
     """How a command runs and what it shows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -51,14 +51,27 @@ class Manner(BaseModel):
     """Run the same stages without Prefect: for notebooks and small jobs."""
     json_path: str | None = Field(default=None, alias="json")
     """Write the report as JSON to a file, or to standard output for -."""
-    html_path: str | None = Field(default=None, alias="html")
-    """Write the report as one HTML page with its plots."""
     yes: bool = False
     """Do not ask before a run that is predicted to take more than ten minutes."""
     quiet: bool = False
     """Show neither progress nor report."""
     debug: bool = False
     """Show the traceback of an error, and Prefect's logs."""
+
+    def places(self) -> dict[str, str | None]:
+        """Where something will be written, by option."""
+        return {"--json": self.json_path}
+
+
+class Manner(Running):
+    """How one run is shown: also as a page."""
+
+    html_path: str | None = Field(default=None, alias="html")
+    """Write the report as one HTML page with its plots."""
+
+    def places(self) -> dict[str, str | None]:
+        """Where something will be written, by option."""
+        return super().places() | {"--html": self.html_path}
 
 
 class Output(BaseModel):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from flows.options import Manner
+from flows.options import Manner, Running
 from storage import write_atomically
 from tasks.errors import BadInput, GemmflowError
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "-"
 
 
-def check_places(manner: Manner) -> None:
+def check_places(manner: Running) -> None:
     """Raise BadInput now rather than after hours, where the report could not be written."""
-    for option, place in (("--json", manner.json_path), ("--html", manner.html_path)):
+    for option, place in manner.places().items():
         if place is None or (place == STANDARD_OUTPUT and option == "--json"):
             continue
+        if place == STANDARD_OUTPUT:
+            raise BadInput(f"{option} {place}: a page goes to a file: name one")
         try:
             path = Path(place).expanduser().absolute()
         except RuntimeError:

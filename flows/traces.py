@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage import BadInput, read_certificate, staging_folders
+from storage import GemmflowError, read_certificate, staging_folders
 from tasks.units import format_bytes
 
 
@@ -73,7 +73,7 @@ def run_id_at(out: Path) -> str:
     """The run that made what lies at OUT; empty where nothing of ours does."""
     try:
         return str(read_certificate(out).get("run_id", ""))
-    except BadInput:
+    except GemmflowError:
         return ""
 
 

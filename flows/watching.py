@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 import typer
 
-from flows.options import Manner
+from flows.options import Running
 from flows.progress import choose_watcher
 from flows.session import Session, open_session, say_nothing
 from flows.show import tell
@@ -25,7 +25,7 @@ LONG_SECONDS = 600.0
 
 
 @contextmanager
-def watched(manner: Manner, started: float | None = None) -> "Generator[Approve]":
+def watched(manner: Running, started: float | None = None) -> "Generator[Approve]":
     """A session for the command; yields what approves of each plan: it asks where that is wanted, then starts the progress.
 
     The clock counts from `started` (seconds since the epoch), by default from the start of the process.

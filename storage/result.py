@@ -11,13 +11,23 @@ from storage.formats import open_matrix
 from storage.grid import grid_shape
 
 CERTIFICATE = "gemmflow"
+HEADER = "zarr.json"
 
 
 def read_certificate(out: Path) -> dict[str, object]:
-    """Return what the run wrote about itself; raises BadInput where OUT is missing or is no result of gemmflow."""
+    """Return what the run wrote about itself.
+
+    Raises BadInput where OUT is missing or is no result of gemmflow, CorruptData where its metadata are damaged.
+    """
+    if not out.exists():
+        raise BadInput(f"{out} does not exist: check the path")
     try:
-        certificate = json.loads((out / "zarr.json").read_bytes())["attributes"][CERTIFICATE]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        certificate = json.loads((out / HEADER).read_bytes())["attributes"][CERTIFICATE]
+    except OSError as error:
+        raise BadInput(f"{out} is no result of gemmflow: its {HEADER} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise CorruptData(f"{out} has a damaged {HEADER} ({error}): compute it again with multiply --overwrite") from error
+    except (KeyError, TypeError) as error:
         raise BadInput(f"{out} is no result of gemmflow: its attributes hold no {CERTIFICATE!r}") from error
     if not isinstance(certificate, dict):
         raise BadInput(f"{out} is no result of gemmflow: its attribute {CERTIFICATE!r} is no table")
@@ -27,9 +37,13 @@ def read_certificate(out: Path) -> dict[str, object]:
 def verify_storage(out: Path) -> list[str]:
     """Read and decode every chunk; return the keys of those that are missing, of wrong size or fail their checksum.
 
+    Damaged metadata are named alone: without them no chunk can be judged.
     Raises BadInput where OUT is no result of gemmflow. Needs memory for one chunk beside the matrix's scratch.
     """
-    read_certificate(out)
+    try:
+        read_certificate(out)
+    except CorruptData:
+        return [HEADER]
     matrix = open_matrix(out)
     height, width = matrix.chunks
     buffer = np.empty(matrix.chunks, matrix.dtype)

@@ -7,6 +7,7 @@ fingerprint, so that the same call on the same machine makes the same plan.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tasks.clusters import Cluster, ClusterSpec, open_cluster
@@ -24,10 +25,14 @@ from tasks.hardware import (
 )
 from tasks.job import Job
 from tasks.nvidia import visible_devices
+from tasks.resident import idle_bytes
 from tasks.survey import Problem
 
 if TYPE_CHECKING:
     from tasks.rates import WorkerRates
+
+
+HELD_STEP = 16 << 20
 
 
 def measure(job: Job, problem: Problem) -> Hardware:
@@ -60,12 +65,14 @@ def calibrate(kind: str = "local") -> Hardware:
 
 
 def measure_running(cluster: Cluster) -> Hardware:
-    """Measure the workers of a running scheduler, from the cache where the same workers were measured before."""
+    """The workers of a running scheduler: rates from the cache where the same workers were measured before, memory as it is now."""
     facts = cluster.run_on_workers(host_fingerprint, "cpu")
     fingerprint = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()[:16]
-    known = recall(fingerprint)
-    if known is not None:
-        return known
+    hardware = recall(fingerprint) or _measure_running(cluster, fingerprint)
+    return _with_what_they_hold(hardware, max(cluster.run_on_workers(idle_bytes).values()))
+
+
+def _measure_running(cluster: Cluster, fingerprint: str) -> Hardware:
     answers = _ask(cluster, "cpu")
     hardware = Hardware(
         fingerprint=fingerprint,
@@ -76,6 +83,12 @@ def measure_running(cluster: Cluster) -> Hardware:
     )
     remember(hardware)
     return hardware
+
+
+def _with_what_they_hold(hardware: Hardware, idle: int) -> Hardware:
+    """The same with `idle` bytes a worker, in whole steps so that plans repeat; a process keeps some of what it once used."""
+    held = -(-idle // HELD_STEP) * HELD_STEP
+    return replace(hardware, layouts=tuple(replace(layout, base_bytes=max(layout.base_bytes, held)) for layout in hardware.layouts))
 
 
 def layouts_to_measure(device: str) -> list[tuple[int, int]]:

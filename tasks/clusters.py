@@ -229,6 +229,8 @@ def _identify(address: str, loop: "IOLoop") -> dict[str, object]:
         raise BadInput(f"no scheduler answers at {address} within {CONNECT_SECONDS:.0f} s: check the address, and that it runs") from None
     except ValueError as error:
         raise BadInput(f"{address} is no address of a scheduler ({error}): use tcp://host:port") from None
+    except Exception:  # noqa: BLE001 - whatever Dask makes of the bytes of a foreign protocol, MemoryError included
+        raise BadInput(f"what answers at {address} is no Dask scheduler: check the host and the port") from None
 
 
 @contextmanager

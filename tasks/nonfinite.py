@@ -73,10 +73,11 @@ def overflow_error(recipe: Recipe, tile: Tile, values: torch.Tensor) -> NonFinit
     if place is None:
         return None
     row, col, _ = place
-    stored = recipe.staging.spec.dtype
+    stored, held = recipe.staging.spec.dtype, recipe.arithmetic.accumulate
+    wider = f"--dtype-out {held}" if stored != held else "--precision float64 --dtype-out float64"
     return NonFinite(
         f"the product overflows at [{tile.rows[0] + row}, {tile.cols[0] + col}]: {recipe.arithmetic_name} stored as {stored} "
-        f"cannot hold it; use --precision float64 --dtype-out float64, or scale the inputs"
+        f"cannot hold it; use {wider}, or scale the inputs"
     )
 
 

@@ -69,7 +69,7 @@ def prepare(job: Job, problem: Problem, hardware: Hardware, plan: Plan, cluster:
     check_workers(cluster)
     started = time.time()
     spec = OutputSpec(shape=(problem.m, problem.n), dtype=plan.dtype_out, chunks=plan.chunk, codec=plan.codec)
-    check_space(Path(job.out), problem.m * problem.n * np.dtype(plan.dtype_out).itemsize)
+    check_room(job, problem, plan)
     run_id = new_run_id()
     staging = create_staging(Path(job.out), spec, job.durability, run_id)
     try:
@@ -78,6 +78,11 @@ def prepare(job: Job, problem: Problem, hardware: Hardware, plan: Plan, cluster:
         discard(staging)
         raise
     return Run(run_id, job, problem, hardware, plan, staging, started)
+
+
+def check_room(job: Job, problem: Problem, plan: Plan) -> None:
+    """Raise Refused where OUT's file system has no room for the product, uncompressed."""
+    check_space(Path(job.out), problem.m * problem.n * np.dtype(plan.dtype_out).itemsize)
 
 
 def _check_files(problem: Problem, staging: Staging, cluster: Cluster) -> None:

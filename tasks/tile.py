@@ -9,11 +9,9 @@ job allows them: then the rows and columns that they reach stand outside the che
 
 import os
 import time
-from pathlib import Path
 from threading import Lock
 
 import numpy as np
-import psutil
 import torch
 from distributed import get_worker
 
@@ -25,6 +23,7 @@ from tasks.kernels import KERNELS
 from tasks.nonfinite import Affected, bad_places, input_error
 from tasks.outcome import Measurement
 from tasks.recipe import Recipe
+from tasks.resident import peak_resident_bytes
 from tasks.walk import Tile
 from tasks.workspace import Lanes, Slab, release, workspace_for
 
@@ -153,14 +152,6 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked, chun
         chunks=chunks,
         nonfinite=work.affected.text(tile),
     )
-
-
-def peak_resident_bytes() -> int:
-    """Most bytes that this process ever held; not `ru_maxrss`, which remembers the process that started this one."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return psutil.Process().memory_info().rss
 
 
 def _worker() -> str:

@@ -5,7 +5,6 @@ still there is not read again. With a slab go the verifier's by-products, which 
 slabs, the probe products and the column panel's norm of B's.
 """
 
-import ctypes
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -16,6 +15,7 @@ from tasks.devices import DEVICES, Device, torch_dtype
 from tasks.lru import SlotTable
 from tasks.plan import LANES
 from tasks.recipe import Recipe
+from tasks.resident import forget_peak, give_back_free_memory
 from tasks.survey import Operand
 
 
@@ -136,6 +136,7 @@ def workspace_for(recipe: Recipe) -> Workspace:
     """This process's workspace for the run; that of an earlier run is freed first."""
     if _Held.workspace is None or _Held.workspace.run_id != recipe.run_id:
         release()
+        forget_peak()
         _Held.workspace = Workspace(recipe)
     return _Held.workspace
 
@@ -143,6 +144,4 @@ def workspace_for(recipe: Recipe) -> Workspace:
 def release() -> None:
     """Free this process's workspace, and give the heap's free pages back to the system."""
     _Held.workspace = None
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    give_back_free_memory()

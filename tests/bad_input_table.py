@@ -117,12 +117,13 @@ PLACES = [
     Row("OUT's folder is read-only", MULTIPLY, 2, ("cannot be written", "permissions"), World.read_only),
     Row(
         "the disk is too small",
-        "multiply L R C.zarr --quiet",
+        "multiply L R C.zarr",
         3,
         ("bytes free", "needs"),
         lambda w: (w.empty("L", (4_000_000, 1)), w.empty("R", (1, 4_000_000))),
     ),
     Row("--json nowhere", f"{MULTIPLY} --json no/r.json", 2, ("--json no/r.json", "does not exist", "create")),
+    Row("--html to standard output", f"{MULTIPLY} --html -", 2, ("--html -", "name one")),
     Row("--html in a folder", f"{MULTIPLY} --html A.zarr", 2, ("--html A.zarr", "name another file")),
 ]
 
@@ -173,7 +174,10 @@ VALUES = [
     Row("unknown command", "multiplies A.zarr", 2, ("No such command", "multiplies")),
     Row("analyze", "analyze A.zarr no.zarr", 2, ("no.zarr does not exist",)),
     Row("info of an input", "info A.zarr", 2, ("A.zarr is no result of gemmflow",)),
-    Row("verify of nothing", "verify no.zarr", 2, ("no.zarr",)),
+    Row("info of nothing", "info no.zarr", 2, ("no.zarr does not exist", "check the path")),
+    Row("verify of nothing", "verify no.zarr", 2, ("no.zarr does not exist", "check the path")),
+    Row("a batch with a page", "batch j.yaml --html r.html", 2, ("No such option", "--html")),
+    Row("a demo in too little memory", "demo --memory 100MiB", 2, ("100 MiB", "the demo needs 384 MiB or more")),
 ]
 
 BATCHES = [
@@ -248,6 +252,13 @@ READING = [
         ("x chunk c/0/0", "restore"),
         lambda w: (w.zarr("x", np.ones((6, 4)), shards=(4, 4)), w.damage("x/c/0/0", lambda b: b[:-2])),
     ),
-    Row("overflow", X, 1, ("overflows at [0, 0]", "scale"), with_a(np.full(SHAPE, 3e38, np.float32))),
+    Row("overflow", X, 1, ("overflows at [0, 0]", "--precision float64", "scale"), with_a(np.full(SHAPE, 3e38, np.float32))),
+    Row(
+        "overflow of the stored type",
+        f"{X} --dtype-out float16 --max-error 1",
+        1,
+        ("overflows at [0, 0]", "use --dtype-out float32,", "scale"),
+        with_a(np.full(SHAPE, 1e6, np.float32)),
+    ),
     Row("values too small for a norm", X, 4, ("too small for a norm", "||op(A)||_F is", "scale it up"), with_a(np.full(SHAPE, 1e-200))),
 ]

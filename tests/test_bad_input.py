@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -158,6 +159,25 @@ def test_a_scheduler_that_does_not_answer_is_named(world: World, capfd) -> None:
     assert time.monotonic() - started < 5
     assert f"no scheduler answers at {address} within 1 s" in the_line(capfd.readouterr().err)
     assert world.listing() == before
+
+
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.6p1 Debian-3\r\n" * 4, b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"])
+def test_who_answers_but_is_no_scheduler_is_named(greeting: bytes, world: World, capfd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        address = f"tcp://127.0.0.1:{foreign.getsockname()[1]}"
+
+        def greet() -> None:
+            connection, _ = foreign.accept()
+            connection.sendall(greeting)
+            connection.recv(1 << 16)
+            connection.close()
+
+        answering = threading.Thread(target=greet, daemon=True)
+        answering.start()
+        assert run(f"{MULTIPLY} --direct --cluster {address}") == 2
+        answering.join(5)
+    line = the_line(capfd.readouterr().err)
+    assert address in line and ("is no Dask scheduler" in line or "no scheduler answers" in line)
 
 
 def test_ten_seconds_is_what_a_scheduler_gets() -> None:

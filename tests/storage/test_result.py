@@ -8,7 +8,18 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage import CODECS, BadInput, OutputSpec, create_staging, publish, read_certificate, set_attributes, verify_storage, write_block
+from storage import (
+    CODECS,
+    BadInput,
+    CorruptData,
+    OutputSpec,
+    create_staging,
+    publish,
+    read_certificate,
+    set_attributes,
+    verify_storage,
+    write_block,
+)
 
 KEYS = [f"c/{i}/{j}" for i in range(2) for j in range(2)]
 
@@ -48,7 +59,19 @@ def test_exactly_the_damaged_chunks_are_named(tmp_path: Path, codec: str, keys: 
 def test_what_is_no_result_is_bad_input(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "plain", shape=(4, 4), chunks=(2, 2), dtype="f4")
     zarr.create_array(tmp_path / "odd", shape=(4, 4), chunks=(2, 2), dtype="f4", attributes={"gemmflow": 3})
-    for name in ("gone", "plain", "odd"):
+    (tmp_path / "bare").mkdir()
+    for name in ("bare", "plain", "odd"):
         for ask in (read_certificate, verify_storage):
             with pytest.raises(BadInput, match="is no result of gemmflow"):
                 ask(tmp_path / name)
+    for ask in (read_certificate, verify_storage):
+        with pytest.raises(BadInput, match="does not exist: check the path"):
+            ask(tmp_path / "gone")
+
+
+def test_damaged_metadata_are_damage_and_not_a_foreign_array(tmp_path: Path) -> None:
+    out = result(tmp_path / "out")
+    (out / "zarr.json").write_bytes((out / "zarr.json").read_bytes()[:100])
+    assert verify_storage(out) == ["zarr.json"]
+    with pytest.raises(CorruptData, match=r"damaged zarr\.json .*compute it again"):
+        read_certificate(out)

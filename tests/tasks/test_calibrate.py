@@ -5,13 +5,15 @@ from dataclasses import replace
 import pytest
 
 from storage import CODECS
+from tasks import calibrate as module
 from tasks import rates
 from tasks.arithmetic import ARITHMETICS
-from tasks.calibrate import calibrate, layouts_to_measure, measure, slowest
+from tasks.calibrate import calibrate, layouts_to_measure, measure, measure_running, slowest
 from tasks.errors import BadInput
 from tasks.hardware import host_fingerprint, recall, usable_cores
 from tasks.job import make_job
 from tasks.kernels import libraries
+from tasks.resident import idle_bytes
 from tests.tasks.test_run import machine
 
 
@@ -65,3 +67,17 @@ def test_a_library_that_one_worker_lacks_multiplies_nowhere():
 def test_cuda_without_a_device_is_refused():
     with pytest.raises(BadInput, match="no CUDA device"):
         measure(make_job(a="a", b="b", out="c", cluster="cuda"), None)
+
+
+def test_a_running_worker_counts_with_what_it_holds_now(monkeypatch, tmp_path):
+    """It keeps some of what it used for somebody else, and a budget that forgets this would be exceeded."""
+    known = machine()
+
+    class Running:
+        def run_on_workers(self, function, *arguments):
+            return {"a": 700 * 2**20, "b": 300 * 2**20} if function is idle_bytes else {"a": "x", "b": "x"}
+
+    monkeypatch.setattr(module, "recall", lambda fingerprint: known)
+    (layout,) = measure_running(Running()).layouts
+    assert 700 * 2**20 <= layout.base_bytes < 720 * 2**20
+    assert layout.rates == known.layouts[0].rates
