@@ -33,8 +33,8 @@ class DemoSize(BaseModel):
 
     folder: str = "demo"
     """Folder for A.zarr, B.zarr, C.zarr and report.html; what a demo left there is replaced."""
-    memory: ByteSize = 768 * 1024**2
-    """Memory that the run gets; the matrices are made four times as large. Default: 768MiB."""
+    memory: ByteSize = 512 * 1024**2
+    """Memory that the run gets; the matrices are made four times as large. Default: 512MiB."""
 
     @field_validator("memory")
     @classmethod

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from storage import write_atomically
 from tasks.units import format_bytes
 
-CALIBRATION_VERSION = 6
+CALIBRATION_VERSION = 7
 
 KERNEL_TIE = 0.02
 """Libraries whose rates differ by less are equal: the first is taken."""

@@ -81,8 +81,12 @@ def _by_columns(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted) -> P
 
 
 def _multiply(piece: torch.Tensor, vectors: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """piece @ vectors into `out`. On the host by numpy: for so few columns its BLAS took half of torch's time, or less."""
-    if out.device.type == "cpu":
+    """piece @ vectors into `out`.
+
+    By numpy where a core works alone: for so few columns its BLAS takes half of torch's time, or less. Its threads would fight
+    with torch's for the cores of a worker that has several (measured: 50 times slower), so there it is torch.
+    """
+    if out.device.type == "cpu" and torch.get_num_threads() == 1:
         with np.errstate(all="ignore"):  # infinity and NaN are meant to show in the sums
             np.matmul(piece.numpy(), vectors.numpy(), out=out.numpy())
         return out

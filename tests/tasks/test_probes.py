@@ -97,3 +97,18 @@ def test_checking_roundoff_covers_the_rounding_of_an_exact_product():
         left = probing.apply(a, probing.apply(b, g).product).product - probing.apply(a @ b, g).product
         allowed = checking_roundoff(60, 40, float(torch.linalg.vector_norm(g, dim=0).max())) * a.norm(dim=1) * b.norm()
         assert (left.abs().max(dim=1).values <= allowed).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_pass_is_the_product_and_the_norms_whatever_the_threads(threads, turned):
+    before = torch.get_num_threads()
+    block = torch.randn(300, 500).T.contiguous().T if turned else torch.randn(300, 500)
+    vectors = probing.draw(1, 2, 500, 8)
+    torch.set_num_threads(threads)
+    try:
+        seen = probing.apply(block, vectors, probing.Wanted(norms=True))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(seen.product, block.double() @ vectors, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(seen.row_squares, block.double().square().sum(dim=1), rtol=1e-12, atol=0)
