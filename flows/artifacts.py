@@ -110,7 +110,7 @@ def plan_rows(plan: "Plan") -> list[dict[str, str]]:
     """Name and value of everything that the plan decided or predicts."""
     predicted = plan.predicted
     facts = {
-        "arithmetic": f"{plan.arithmetic} by {plan.library}",
+        "arithmetic": f"{plan.arithmetic} by {plan.kernel}",
         "tile": f"{plan.tile.rows} x {plan.tile.cols}, depth {plan.tile.depth}",
         "grid": " x ".join(str(count) for count in plan.grid),
         "kept in memory": plan.residency,

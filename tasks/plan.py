@@ -68,7 +68,7 @@ class Plan:
     shape: tuple[int, int, int]
     """m, k, n."""
     arithmetic: str
-    library: str
+    kernel: str
     """Whose kernel multiplies (row of `tasks.kernels`): with another one the bits may differ."""
     dtype_out: str
     exact: bool

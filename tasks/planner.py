@@ -53,7 +53,7 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
     return Plan(
         shape=problem.shape,
         arithmetic=chosen.arithmetic.name,
-        library=way.layout.rates.kernels[chosen.arithmetic.name],
+        kernel=way.layout.rates.kernels[chosen.arithmetic.name],
         dtype_out=chosen.dtype_out,
         exact=chosen.exact,
         tile=way.tile,

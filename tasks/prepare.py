@@ -44,7 +44,7 @@ class Run:
             walk=walk_of(plan),
             slots=plan.slots,
             arithmetic_name=plan.arithmetic,
-            library=plan.library,
+            kernel=plan.kernel,
             device=plan.device,
             threads=plan.threads_per_worker,
             exact=plan.exact,

@@ -58,7 +58,7 @@ def _attributes(run: Run, certificate: Certificate, stored: Stored) -> dict[str,
         "plan": {
             "shape": plan.shape,
             "arithmetic": plan.arithmetic,
-            "library": plan.library,
+            "kernel": plan.kernel,
             "device": plan.device,
             "tile": asdict(plan.tile),
             "grid": plan.grid,

@@ -22,7 +22,7 @@ class Recipe:
     walk: Walk
     slots: tuple[int, int]
     arithmetic_name: str
-    library: str
+    kernel: str
     device: str
     threads: int
     exact: bool

@@ -67,7 +67,7 @@ def plan_section(plan: Plan) -> dict[str, object]:
         "lower_bound_bytes": plan.lower_bound_bytes,
         "predicted": _predicted(plan.predicted),
         "device": plan.device,
-        "library": plan.library,
+        "kernel": plan.kernel,
         "exact": plan.exact,
         "slots": list(plan.slots),
         "chunk": list(plan.chunk),

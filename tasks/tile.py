@@ -83,7 +83,7 @@ class _Work:
 
     def _sum_up(self, probes: torch.Tensor) -> Sums:
         recipe, tile, space = self.recipe, self.tile, self.space
-        kernel = KERNELS[recipe.arithmetic_name, recipe.device, recipe.library]
+        kernel = KERNELS[recipe.arithmetic_name, recipe.device, recipe.kernel]
         sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
         self.lanes.lap("multiply")
         for index in recipe.walk.slabs(tile):

@@ -96,7 +96,7 @@ def plan_line(plan: Plan) -> str:
     """The plan in one line."""
     tile, where = plan.tile, "GPU " if plan.device == "cuda" else ""
     return (
-        f"{plan.arithmetic} by {plan.library}, {plural(plan.tiles, 'tile')} of {tile.rows} x {tile.cols} in slabs of depth {tile.depth}, "
+        f"{plan.arithmetic} by {plan.kernel}, {plural(plan.tiles, 'tile')} of {tile.rows} x {tile.cols} in slabs of depth {tile.depth}, "
         f"{RESIDENT[plan.residency]}, "
         f"{plural(plan.workers, where + 'worker')} with {plural(plan.threads_per_worker, 'thread')} each"
     )

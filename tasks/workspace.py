@@ -93,7 +93,7 @@ class Workspace:
 
     def __init__(self, recipe: Recipe) -> None:
         torch.set_num_threads(recipe.threads)
-        if recipe.library == "scipy":
+        if recipe.kernel == "scipy":
             blas.limit_threads(recipe.threads)
         tile, row = recipe.tile, recipe.arithmetic
         self.device = DEVICES[recipe.device]

@@ -103,7 +103,7 @@ def plan(scene: Scene) -> Plan:
     return Plan(
         shape=(m, scene.k, n),
         arithmetic="float32",
-        library="torch",
+        kernel="torch",
         dtype_out=scene.dtype,
         exact=False,
         tile=TileShape(scene.tile, scene.tile, 1024),
