@@ -1,8 +1,11 @@
 """What every test gets: a cache of its own, so that no test reads or leaves calibrations or Prefect databases at home."""
 
 import os
+import signal
 
 import pytest
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, also by every process that a test starts
 
 
 @pytest.fixture(scope="session", autouse=True)
