@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.errors import GemmflowError
 from tasks.hardware import (
     Hardware,
     Layout,
@@ -116,7 +117,12 @@ def _ask(cluster: Cluster, device: str) -> "list[WorkerRates]":
 
 
 def _layout(answers: "Sequence[WorkerRates]", threads: int) -> Layout:
-    return Layout(len(answers), threads, max(answer.base_bytes for answer in answers), slowest([answer.rates for answer in answers]))
+    """Raises GemmflowError where the workers share no kernel of some arithmetic that passes its self-test."""
+    rates = slowest([answer.rates for answer in answers])
+    wrong = [name for name, speeds in rates.gemm.items() if not speeds]
+    if wrong:
+        raise GemmflowError(f"no kernel multiplies small integers exactly in {', '.join(wrong)} on every worker: check this hardware")
+    return Layout(len(answers), threads, max(answer.base_bytes for answer in answers), rates)
 
 
 def slowest(rates: Sequence[Rates]) -> Rates:

@@ -9,7 +9,7 @@ from tasks import calibrate as module
 from tasks import rates
 from tasks.arithmetic import ARITHMETICS
 from tasks.calibrate import calibrate, layouts_to_measure, measure, measure_running, slowest
-from tasks.errors import BadInput
+from tasks.errors import BadInput, GemmflowError
 from tasks.hardware import host_fingerprint, recall, usable_cores
 from tasks.job import make_job
 from tasks.kernels import libraries
@@ -81,3 +81,11 @@ def test_a_running_worker_counts_with_what_it_holds_now(monkeypatch, tmp_path):
     (layout,) = measure_running(Running()).layouts
     assert 700 * 2**20 <= layout.base_bytes < 720 * 2**20
     assert layout.rates == known.layouts[0].rates
+
+
+def test_an_arithmetic_without_a_right_kernel_ends_in_one_line():
+    usual = machine().layouts[0].rates
+    broken = replace(usual, gemm={**usual.gemm, "float32": {}})
+    answers = [rates.WorkerRates(made, 250 * 2**20, 0, 1, "x", "host", 1, 2**30) for made in (usual, broken)]
+    with pytest.raises(GemmflowError, match="no kernel multiplies small integers exactly in float32 on every worker"):
+        module._layout(answers, 1)
