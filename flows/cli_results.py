@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.options import Group, Output, command
 from flows.show import STANDARD_OUTPUT, complain, say, write_json
-from storage import read_certificate, verify_storage
+from storage import read_certificate
+from tasks.checkup import check_up
 
 DAMAGED = 4
-MOST_NAMED = 5
-"""Damaged chunks that an error line names."""
 
 
 class Result(BaseModel):
@@ -42,23 +41,16 @@ def info(result: Result, output: Output) -> int:
 
 
 def verify(result: Result, output: Output) -> int:
-    """Read every chunk of a result and check it; exit code 4 where one is missing or damaged."""
-    out = _path(result)
-    damaged = verify_storage(out)
+    """Check every file of a result against its manifest; exit code 4 where one is missing or damaged."""
+    checked = check_up(_path(result))
     if output.json_path is not None:
-        write_json({"schema": 1, "out": str(out), "whole": not damaged, "damaged": damaged}, output.json_path)
-    if damaged:
-        complain(damage(out, damaged))
+        write_json(checked.to_json(), output.json_path)
+    if not checked.sound:
+        complain(checked.line)
         return DAMAGED
     if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        say(f"{out}: every chunk is there and matches its checksum")
+        say(checked.line)
     return 0
-
-
-def damage(out: Path, keys: list[str]) -> str:
-    """The error line."""
-    named = ", ".join(keys[:MOST_NAMED]) + (f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else "")
-    return f"{len(keys)} chunks of {out} are missing or damaged: {named}: compute it again with multiply --overwrite"
 
 
 def lines(value: Mapping[str, object], indent: int = 0) -> list[str]:

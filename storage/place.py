@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from storage.errors import BadInput, Refused
-from storage.output import PROBE, parent_error, require_parent
 from storage.publish import RENAME_EXCHANGE, UNSUPPORTED, rename_with
+from storage.staging import PROBE, held, parent_error, require_parent
 from storage.sync import PARTIAL
 from storage.zarr_header import is_array
 
@@ -77,7 +77,7 @@ def _check_replaceable(place: Path, overwrite: bool) -> None:
 
 def _check_exchange(place: Path) -> None:
     try:
-        with tempfile.TemporaryDirectory(prefix=f"{place.name}{PROBE}", dir=place.parent) as probe:
+        with tempfile.TemporaryDirectory(prefix=f"{place.name}{PROBE}", dir=place.parent) as probe, held(Path(probe)):
             for name in ("a", "b"):
                 Path(probe, name).mkdir()
             rename_with(RENAME_EXCHANGE, f"{probe}/a", f"{probe}/b")

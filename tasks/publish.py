@@ -1,13 +1,13 @@
 """Publish: the certificate becomes part of the result, and the result becomes OUT, in one step."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from math import isfinite
 
 import numpy as np
 
+from storage import certify
 from storage import publish as publish_array
-from storage import set_attributes
 from tasks.outcome import Certificate, Outcome
 from tasks.prepare import Run
 
@@ -23,18 +23,19 @@ class Stored:
     """Bytes before compression over bytes stored."""
     bytes_stored: int
     root: str = ""
-    """Hash of the manifest; empty while results have none."""
+    """Hash of the manifest: who knows it can check every bit of the result."""
 
 
 def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
-    """Write the certificate into the staged array and exchange it for OUT.
+    """Write certificate and manifest into the staged array and exchange it for OUT.
 
-    Raises Refused when OUT appeared meanwhile; the staged result is kept then.
+    Raises TakenOver, Refused when OUT appeared meanwhile; the staged result is kept then.
     """
     stored = _stored(run, outcome)
-    set_attributes(run.staging, {"gemmflow": _attributes(run, certificate, stored)})
+    chunks = [chunk for tile in outcome.measurements for chunk in tile.chunks]
+    root = certify(run.staging, _attributes(run, certificate, stored), chunks)
     publish_array(run.staging, run.job.overwrite)
-    return stored
+    return replace(stored, root=root)
 
 
 def _stored(run: Run, outcome: Outcome) -> Stored:
@@ -65,5 +66,5 @@ def _attributes(run: Run, certificate: Certificate, stored: Stored) -> dict[str,
             "residency": plan.residency,
             "threads_per_worker": plan.threads_per_worker,
         },
-        "storage": asdict(stored),
+        "storage": {key: value for key, value in asdict(stored).items() if key != "root"},
     }
