@@ -21,6 +21,9 @@ from storage.output import OutputSpec
 from storage.record import ChunkRecord, digest
 from storage.result import Result
 
+REPAIRS = "repairs"
+"""In the certificate: the notes of the manifest once more, so that a lost manifest can be made again."""
+
 
 @dataclass(frozen=True)
 class Damage:
@@ -50,6 +53,13 @@ class Assessment:
     def root(self) -> str:
         """Hash of the manifest as it must be."""
         return str(self.certificate["root"])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What repairs changed, oldest first."""
+        notes = self.certificate.get(REPAIRS, [])
+        assert isinstance(notes, list)
+        return tuple(str(note) for note in notes)
 
     @cached_property
     def spec(self) -> OutputSpec:

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from tasks.hardware import Hardware
 from tasks.job import Job
 from tasks.outcome import Measurement
 from tasks.plan import Plan
-from tasks.recipe import Recipe, walk_of
-from tasks.resume import Unfinished, find_unfinished, require_same, run_record, tile_record
+from tasks.recipe import Recipe, make_recipe
+from tasks.resume import Unfinished, find_unfinished, input_stamps, require_same, run_record, tile_record
 from tasks.survey import Problem
 
 
@@ -37,31 +37,21 @@ class Run:
     """Tiles that an earlier run of the same job had finished."""
     lease: Lease | None = None
     """The right to write; None in a run that was made by hand."""
+    inputs: dict[str, str] = field(default_factory=dict[str, str])
+    """Stamps of the inputs when the run was started."""
+    only: frozenset[int] | None = None
+    """Tiles to compute; None where all are that `resumed` lacks."""
+
+    @property
+    def pending(self) -> list[int]:
+        """Tiles that are still to be computed, in the order of the walk."""
+        finished = {tile.index for tile in self.resumed}
+        return [index for index in range(self.plan.tiles) if index not in finished and (self.only is None or index in self.only)]
 
     @property
     def recipe(self) -> Recipe:
         """What the workers get."""
-        job, problem, plan = self.job, self.problem, self.plan
-        return Recipe(
-            run_id=self.run_id,
-            a=problem.a,
-            b=problem.b,
-            add=problem.add,
-            alpha=job.alpha,
-            beta=job.beta,
-            walk=walk_of(plan),
-            slots=plan.slots,
-            arithmetic_name=plan.arithmetic,
-            kernel=plan.kernel,
-            device=plan.device,
-            threads=plan.threads_per_worker,
-            exact=plan.exact,
-            staging=self.staging,
-            probes=plan.probes,
-            seed=plan.seed,
-            bound=plan.predicted.error_bound,
-            allow_nonfinite=job.allow_nonfinite,
-        )
+        return make_recipe(self.job, self.problem, self.plan, self.staging)
 
 
 def new_run_id() -> str:
@@ -105,9 +95,10 @@ def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
     check_room(job, problem, plan)
     sweep(Path(job.out))
     run_id = new_run_id()
-    records = [run_record(job, problem, plan, spec)]
+    inputs = input_stamps(problem)
+    records = [run_record(job, inputs, plan, spec)]
     staging = create_staging(Path(job.out), spec, job.durability, run_id, records)
-    return Run(run_id, job, problem, hardware, plan, staging, time.time(), lease=Lease.take(staging))
+    return Run(run_id, job, problem, hardware, plan, staging, time.time(), lease=Lease.take(staging), inputs=inputs)
 
 
 def _go_on(unfinished: Unfinished, asked: tuple[Job, Problem, Hardware, Plan]) -> Run:
@@ -121,7 +112,7 @@ def _go_on(unfinished: Unfinished, asked: tuple[Job, Problem, Hardware, Plan]) -
     try:
         tiles = _sound_tiles(unfinished, staging)
         Journal.create(Path(staging.journal), [unfinished.started, *map(tile_record, tiles)]).close()
-        return Run(staging.run_id, job, problem, hardware, plan, staging, time.time(), tiles, lease)
+        return Run(staging.run_id, job, problem, hardware, plan, staging, time.time(), tiles, lease, unfinished.inputs)
     except BaseException:
         lease.release()
         raise

@@ -10,6 +10,7 @@ from storage import certify
 from storage import publish as publish_array
 from tasks.outcome import Certificate, Outcome
 from tasks.prepare import Run
+from tasks.resume import plan_json
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,14 @@ def _stored(run: Run, outcome: Outcome) -> Stored:
 
 
 def _attributes(run: Run, certificate: Certificate, stored: Stored) -> dict[str, object]:
-    """What `gemmflow info` shows and `gemmflow verify` repeats; JSON has no infinity, so unbounded values are absent."""
-    plan = run.plan
+    """What `gemmflow info` shows, and what `verify` and `repair` need; JSON has no infinity, so unbounded values are absent."""
     return {
         "schema": 1,
         "version": metadata.version("gemmflow"),
         "run_id": run.run_id,
-        "job": run.job.model_dump(),
-        "inputs": {name: operand.matrix.fingerprint for name, operand in (("a", run.problem.a), ("b", run.problem.b))},
+        "job": run.job.model_dump(mode="json"),
+        "inputs": run.inputs,
         "certificate": {key: value for key, value in asdict(certificate).items() if not isinstance(value, float) or isfinite(value)},
-        "plan": {
-            "shape": plan.shape,
-            "arithmetic": plan.arithmetic,
-            "kernel": plan.kernel,
-            "device": plan.device,
-            "tile": asdict(plan.tile),
-            "grid": plan.grid,
-            "residency": plan.residency,
-            "threads_per_worker": plan.threads_per_worker,
-        },
+        "plan": plan_json(run.plan),
         "storage": {key: value for key, value in asdict(stored).items() if key != "root"},
     }

@@ -28,6 +28,9 @@ from tasks.planner import make_plan
 from tasks.survey import Problem
 from tasks.units import format_bytes
 
+REPAIR: Record = {"kind": "repair"}
+"""First record of a repair's journal: it is begun afresh, never gone on with."""
+
 WHERE = frozenset({"cluster", "overwrite", "memory"})
 """Fields of a job that may differ: where it runs, and what becomes of an older OUT. Memory may only grow."""
 
@@ -64,6 +67,11 @@ class Unfinished:
         """How its product is stored."""
         return _SPEC.validate_python(self.started["spec"])
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Stamps of its inputs when it was started."""
+        return cast("dict[str, str]", self.started["inputs"])
+
     @cached_property
     def tiles(self) -> tuple[Measurement, ...]:
         """Its finished tiles in the order of the walk; of a tile that was recorded twice, the last record."""
@@ -96,13 +104,23 @@ def find_unfinished(job: Job) -> Unfinished | None:
     if is_published(found):
         discard(found)
         return None
+    if is_repair(found):
+        raise Refused(f"{job.out} has an unfinished repair: repeat gemmflow repair {job.out}, or remove it with {_clean(job)}")
     try:
         records = tuple(read_journal(found.folder / "journal"))
-        if records and records[0]["kind"] == "run" and _PLAN.validate_python(records[0]["plan"]):
+        if records and records[0]["kind"] == "run" and read_plan(records[0]["plan"]):
             return Unfinished(found, records)
     except (BadInput, ValidationError, KeyError):
         pass
     raise Refused(f"the unfinished run in {found.folder} cannot be read: its journal is damaged; remove it with {_clean(job)}")
+
+
+def is_repair(found: Found) -> bool:
+    """Whether the folder was left by a repair."""
+    try:
+        return read_journal(found.folder / "journal")[:1] == [REPAIR]
+    except BadInput:
+        return False
 
 
 def require_same(unfinished: Unfinished, job: Job, problem: Problem) -> None:
@@ -123,16 +141,26 @@ def describe(unfinished: Unfinished | None) -> str:
     return f"going on with run {unfinished.found.run_id}: {done} of {all_tiles} tiles are done"
 
 
-def run_record(job: Job, problem: Problem, plan: Plan, spec: OutputSpec) -> Record:
+def run_record(job: Job, inputs: dict[str, str], plan: Plan, spec: OutputSpec) -> Record:
     """The first record of a journal."""
     return {
         "kind": "run",
         "version": metadata.version("gemmflow"),
         "job": job.model_dump(mode="json"),
-        "inputs": input_stamps(problem),
-        "plan": json.loads(_PLAN.dump_json(plan)),
+        "inputs": inputs,
+        "plan": plan_json(plan),
         "spec": json.loads(_SPEC.dump_json(spec)),
     }
+
+
+def plan_json(plan: Plan) -> dict[str, object]:
+    """A whole plan as JSON; `read_plan` is its inverse."""
+    return json.loads(_PLAN.dump_json(plan))
+
+
+def read_plan(value: object) -> Plan:
+    """The plan that `plan_json` wrote; raises ValueError where it is none."""
+    return _PLAN.validate_python(value)
 
 
 def tile_record(tile: Measurement) -> Record:
@@ -157,7 +185,7 @@ def _differences(unfinished: Unfinished, job: Job, problem: Problem) -> Iterator
     if job.memory is not None and job.memory < unfinished.plan.memory_limit:
         yield f"memory was {format_bytes(unfinished.plan.memory_limit)}, now it is {format_bytes(job.memory)}"
     stamps = input_stamps(problem)
-    for name, was in cast("dict[str, str]", unfinished.started["inputs"]).items():
+    for name, was in unfinished.inputs.items():
         if stamps.get(name) != was:
             yield f"the input {getattr(job, name)} was changed since"
     if (unfinished.plan.device == "cuda") != (job.cluster == "cuda") and "://" not in job.cluster:

@@ -62,6 +62,8 @@ def multiply(run: Run, cluster: Cluster, observe: Observer) -> Outcome:
         except GemmflowError as error:
             if drive.lost:
                 raise taken_over(run.staging) from error
+            if run.only is not None:
+                raise
             raise type(error)(f"{error} ({kept(run)})") from error
         finally:
             drive.stop()
@@ -89,8 +91,7 @@ class _Drive:
         self.run, self.cluster, self.journal, self.observe = run, cluster, journal, observe
         self.recipe = run.recipe
         self.workers = cluster.workers[: run.plan.workers]
-        finished = {tile.index for tile in run.resumed}
-        self.queues = Queues([index for index in range(run.plan.tiles) if index not in finished], list(self.workers))
+        self.queues = Queues(run.pending, list(self.workers))
         self.flying: dict[object, _Flight] = {}
         """By the future's key."""
         self.load = Counter[str]()
@@ -98,7 +99,7 @@ class _Drive:
         self.deaths: Counter[int] = Counter()
         self.refused: dict[int, str] = {}
         self.done: list[Measurement] = list(run.resumed)
-        self.estimate = Estimate(run.plan, run.problem, run.resumed)
+        self.estimate = Estimate(run.plan, run.problem, run.resumed, len(run.pending))
         self.completed = as_completed(loop=cluster.client.loop)
         self.over = Event()
 
@@ -106,6 +107,11 @@ class _Drive:
     def lost(self) -> bool:
         """Whether another run has taken the folder over."""
         return self.run.lease is not None and self.run.lease.lost.is_set()
+
+    @property
+    def left(self) -> int:
+        """Tiles that are not computed yet."""
+        return len(self.run.pending) + len(self.run.resumed) - len(self.done)
 
     def to_the_end(self) -> Outcome:
         started = monotonic()
@@ -115,8 +121,8 @@ class _Drive:
                 self._send_next(worker)
         for future in self.completed:
             self._send_next(self._land(future))
-        if len(self.done) < self.run.plan.tiles:
-            raise WorkersLost(f"{self.run.plan.tiles - len(self.done)} tiles were never computed: no worker is left")
+        if self.left:
+            raise WorkersLost(f"{self.left} tiles were never computed: no worker is left")
         self.journal.sync()
         retried = sum(self.deaths.values()) + len(self.refused)
         every = tuple(sorted(self.done, key=lambda tile: tile.index))
@@ -201,8 +207,7 @@ class _Drive:
         self.deaths[index] += 1
         alive = self.cluster.workers
         if not alive:
-            left = self.run.plan.tiles - len(self.done)
-            raise WorkersLost(f"no worker is left, {left} of {self.run.plan.tiles} tiles are not computed: see why they died")
+            raise WorkersLost(f"no worker is left, {self.left} of {self.run.plan.tiles} tiles are not computed: see why they died")
         if self.deaths[index] > MOST_DEATHS:
             raise WorkersLost(f"tile {index} lost its worker {self.deaths[index]} times ({error}): see why, memory first")
         self._send(index, alive[index % len(alive)])
