@@ -49,7 +49,7 @@ def watched(manner: Running, started: float | None = None) -> "Generator[Approve
 def watching(quiet: bool, title: str) -> Generator[None]:
     """A session whose progress is shown under a title, without a prediction."""
     watcher = choose_watcher(quiet)
-    watcher.begin(title, 0.0)
+    watcher.begin(title, None)
     with open_session(Session(observers=(watcher,), notify=say_nothing if quiet else tell)):
         try:
             yield

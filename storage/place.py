@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from storage.errors import BadInput, Refused
+from storage.manifest import FOLDER
 from storage.publish import RENAME_EXCHANGE, UNSUPPORTED, rename_with
 from storage.staging import PROBE, held, parent_error, require_parent
 from storage.sync import PARTIAL
@@ -68,7 +69,7 @@ def _check_replaceable(place: Path, overwrite: bool) -> None:
     if not overwrite:
         raise BadInput(f"{place} exists: choose another place or pass --overwrite")
     entries = sorted(os.listdir(place)) if place.is_dir() else []  # noqa: PTH208
-    if not is_array(place, entries):
+    if not (is_array(place, entries) or (place / FOLDER).is_dir()):  # a result of ours, even where its zarr.json is lost
         raise BadInput(f"{place} is no Zarr array: only a Zarr array is overwritten; remove it or choose another place")
     foreign = next((name for name in entries if not _ARRAY_ENTRY.fullmatch(name)), None)
     if foreign is not None:

@@ -15,6 +15,7 @@ from tasks.errors import BadInput
 from tasks.schema import finite
 from tasks.stored import origin_of
 from tasks.units import format_bytes, format_seconds, round_up
+from tasks.wording import plural
 
 if TYPE_CHECKING:
     from tasks.against import Against
@@ -75,7 +76,7 @@ class Checkup:
         if self.sound:
             size, took = format_bytes(self.bytes_stored), format_seconds(self.seconds)
             probed = "" if self.against is None else f"; against A and B its error is at most {round_up(self.against.measured)}"
-            kind = f"{self.chunks} chunk{'s' if self.chunks > 1 else ''}, {size}, checked in {took} ({self.level})"
+            kind = f"{plural(self.chunks, 'chunk')}, {size}, checked in {took} ({self.level})"
             return f"{self.out} is what was written: {kind}{probed}; root {self.root}"
         if not self.damages and self.against is not None:
             places = ", ".join(str(tile) for tile in self.against.tiles[:MOST_NAMED])
@@ -86,8 +87,8 @@ class Checkup:
             )
         named = ", ".join(f"{damage.key} {damage.why}" for damage in self.damages[:MOST_NAMED])
         more = f" and {len(self.damages) - MOST_NAMED} more" if len(self.damages) > MOST_NAMED else ""
-        count = f"{len(self.damages)} file{'s' if len(self.damages) > 1 else ''}"
-        return f"{count} of {self.out} are damaged: {named}{more}; mend it with gemmflow repair {self.out}"
+        count = f"{plural(len(self.damages), 'file')} of {self.out} {'is' if len(self.damages) == 1 else 'are'} damaged"
+        return f"{count}: {named}{more}; mend with gemmflow repair {self.out}"
 
     def to_json(self) -> dict[str, object]:
         """For scripts."""

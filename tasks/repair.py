@@ -14,7 +14,20 @@ from dataclasses import asdict, dataclass, replace
 from math import hypot, isfinite, sqrt
 from pathlib import Path
 
-from storage import ChunkRecord, Lease, Result, Staging, create_staging, discard, find_staging, open_result, publish, require_free, scrub
+from storage import (
+    ChunkRecord,
+    Lease,
+    Result,
+    Staging,
+    create_staging,
+    discard,
+    find_staging,
+    open_result,
+    publish,
+    require_free,
+    scrub,
+    sweep,
+)
 from storage.repair import amend, link_sound, records_of, restore
 from storage.scrub import Assessment, assess
 from tasks.checkup import Place, damaged_tiles
@@ -30,6 +43,7 @@ from tasks.run import Observer, multiply
 from tasks.stored import Origin, origin_of
 from tasks.verify import measured_bound, scale_of
 from tasks.walk import Walk
+from tasks.wording import plural
 
 OpenCluster = Callable[[str, Plan], AbstractContextManager[Cluster]]
 """The workers of a plan, on a kind of cluster."""
@@ -57,8 +71,8 @@ class Repaired:
         """The answer in one line."""
         if not self.damages:
             return f"{self.out} is what was written: nothing to repair; root {self.root}"
-        files = f"{len(self.damages)} file{'s' if len(self.damages) > 1 else ''}"
-        tiles = f"{len(self.tiles)} tile{'s' if len(self.tiles) != 1 else ''} computed again"
+        files = plural(len(self.damages), "file")
+        tiles = f"{plural(len(self.tiles), 'tile')} computed again"
         proof = "bit for bit what it was" if self.proved else "other bits than before, within the certificate"
         return f"{self.out}: {files} repaired, {tiles}: {proof}; root {self.root}"
 
@@ -74,21 +88,29 @@ def repair(out: Path, full: bool, means: Means, cluster: str | None = None) -> R
     certificate is missed), CorruptData (too little is left to tell right from wrong); OUT is unchanged then.
     """
     started = time.monotonic()
-    with open_result(out) as result:
-        found = assess(result)
-        damages = tuple(damage.key for damage in scrub(result, full))
-        tiles = damaged_tiles(result, list(damages))
-        if not damages:
-            return Repaired(str(out), (), (), True, found.root, time.monotonic() - started)
-        origin = origin_of(found, str(out))
-        origin = replace(origin, job=origin.job.model_copy(update={"cluster": cluster or origin.job.cluster}))
-        work = _Repair(result, found, origin, _begin(found, origin))
-        try:
-            root = work.mend(damages, tiles, means)
-        finally:
-            work.lease.release()
-            discard(work.staging)
-        return Repaired(str(out), damages, tiles, root == found.root, root, time.monotonic() - started)
+    try:
+        with open_result(out) as result:
+            repaired = _mended(result, full, means, cluster)
+    finally:
+        sweep(out)  # the damaged result stayed as long as it was open
+    return replace(repaired, seconds=time.monotonic() - started)
+
+
+def _mended(result: Result, full: bool, means: Means, cluster: str | None) -> Repaired:
+    found, out = assess(result), str(result.out)
+    damages = tuple(damage.key for damage in scrub(result, full))
+    tiles = damaged_tiles(result, list(damages))
+    if not damages:
+        return Repaired(out, (), (), True, found.root, 0.0)
+    origin = origin_of(found, out)
+    origin = replace(origin, job=origin.job.model_copy(update={"cluster": cluster or origin.job.cluster}))
+    work = _Repair(result, found, origin, _begin(found, origin))
+    try:
+        root = work.mend(damages, tiles, means)
+    finally:
+        work.lease.release()
+        discard(work.staging)
+    return Repaired(out, damages, tiles, root == found.root, root, 0.0)
 
 
 def _begin(found: Assessment, origin: Origin) -> Staging:
