@@ -1,6 +1,7 @@
 """A damaged result: exactly what is damaged is named, by the quick level where it can, and never read as something else."""
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,9 +32,9 @@ def damaged(out: Path, full: bool) -> list[str]:
 
 
 def flip(path: Path, bit: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(content)
+    descriptor = os.open(path, os.O_RDWR)
+    os.pwrite(descriptor, bytes([os.pread(descriptor, 1, bit // 8)[0] ^ 1 << bit % 8]), bit // 8)
+    os.close(descriptor)
 
 
 def read(out: Path) -> np.ndarray:
