@@ -51,7 +51,8 @@ class Run:
             staging=self.staging,
             probes=plan.probes,
             seed=plan.seed,
-            bound=plan.predicted.error_bound,
+            bound=plan.arithmetic_bound,
+            share=plan.rounding.share,
             allow_nonfinite=job.allow_nonfinite,
         )
 

@@ -30,8 +30,10 @@ class Recipe:
     probes: int
     seed: int
     bound: float
-    """Certified normwise error of the stored product."""
+    """Certified normwise error of the arithmetic, rounding to the stored type included."""
     allow_nonfinite: bool
+    share: float = 0.0
+    """Normwise error that rounding before storage may add; 0 for none."""
 
     @property
     def arithmetic(self) -> Arithmetic:
