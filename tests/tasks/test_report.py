@@ -1,5 +1,6 @@
 """The report says what was asked, predicted and measured, and its JSON keeps its keys."""
 
+import doctest
 import json
 import os
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks import wording
 from tasks.measured import sum_up
 from tasks.report import Clock, make_report, plan_json, plan_markdown, plan_text
 from tasks.rounding import EXACT, Rounded, Rounding
@@ -25,6 +27,10 @@ def key_tree(value: object, path: str = "") -> list[str]:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return key_tree(value[0], f"{path}[]")
     return [f"{path} {type(value).__name__}"]
+
+
+def test_the_examples_of_the_words_hold():
+    assert doctest.testmod(wording).failed == 0
 
 
 def test_key_tree_is_the_golden_one():
