@@ -37,6 +37,7 @@ METAVARS = {
     "memory": "SIZE",
     "port": "N",
     "precision": "NAME",
+    "round": "MODE",
     "workers": "N",
 }
 """What stands for a value in the help, where the type alone says too little."""
