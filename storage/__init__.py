@@ -2,7 +2,8 @@
 
     formats -> matrix        what is on disk, as one small value      npy, zarr_header -> zarr_thin | zarr_python
     grid, buffers, files     geometry of chunks, reused memory, reads into place
-    chain, codecs            decoding any common chain; the table of compressions for results
+    chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
+    settled                  what the first worker decides for all, such as the codec
     place -> output -> write -> publish -> result      may it be written, where, block by block, made visible, checked
     journal, sync            records of what is durable; whole files and synced folders
     errors                   one line each, with what to change
@@ -11,7 +12,7 @@ This package knows slices, never tiles, and is the only one that knows Zarr.
 """
 
 from storage.buffers import held_bytes
-from storage.codecs import CODECS, DEFAULT_CODEC, Codec, resolve_codec
+from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
 from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused
 from storage.formats import FORMATS, Format, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
@@ -20,6 +21,7 @@ from storage.output import OutputSpec, Staging, create_staging, default_chunks, 
 from storage.place import check_out, check_space
 from storage.publish import discard, publish, set_attributes
 from storage.result import read_certificate, verify_storage
+from storage.settled import Decision, declare_codec, read_settled, settle
 from storage.sync import replace_file, write_atomically
 from storage.write import ChunkRecord, WriteResult, chunk_buffer_bytes, write_block
 
@@ -27,11 +29,13 @@ __all__ = [
     "CODECS",
     "DEFAULT_CODEC",
     "FORMATS",
+    "GOALS",
     "BadInput",
     "Block",
     "ChunkRecord",
     "Codec",
     "CorruptData",
+    "Decision",
     "DiskFull",
     "Format",
     "GemmflowError",
@@ -43,10 +47,12 @@ __all__ = [
     "Source",
     "Staging",
     "WriteResult",
+    "automatic_codecs",
     "check_out",
     "check_space",
     "chunk_buffer_bytes",
     "create_staging",
+    "declare_codec",
     "default_chunks",
     "discard",
     "held_bytes",
@@ -55,10 +61,12 @@ __all__ = [
     "publish",
     "read_certificate",
     "read_journal",
+    "read_settled",
     "replace_file",
     "resolve_codec",
     "scan_journal",
     "set_attributes",
+    "settle",
     "staging_folders",
     "verify_storage",
     "write_atomically",

@@ -24,6 +24,7 @@ from storage.errors import BadInput, Refused
 from storage.grid import grid_shape
 from storage.journal import Journal
 from storage.matrix import ACCEPTED
+from storage.settled import declare_codec
 from storage.sync import sync_folder, write_error
 
 Durability = Literal["power", "process"]
@@ -48,7 +49,7 @@ class OutputSpec:
     chunks: tuple[int, int]
     """Edges of a chunk in elements."""
     codec: str
-    """Row of CODECS, or auto."""
+    """Row of CODECS, or one of GOALS until the data have chosen."""
 
     def __post_init__(self) -> None:
         if self.stored not in ACCEPTED:
@@ -59,7 +60,7 @@ class OutputSpec:
             raise BadInput(
                 f"chunks {self.chunks} of {self.dtype} have {self.chunk_bytes} bytes: at most {LARGEST_CHUNK_BYTES} can be encoded"
             )
-        resolve_codec(self.codec)
+        resolve_codec(self.codec).require(self.stored)
 
     @property
     def stored(self) -> np.dtype[np.number]:
@@ -83,7 +84,7 @@ class OutputSpec:
 
     @property
     def compression(self) -> Codec:
-        """The codec itself."""
+        """The codec itself; the default one while the data have not chosen."""
         return resolve_codec(self.codec)
 
 
@@ -184,10 +185,11 @@ def _fill_staging(staging: Staging) -> None:
         shape=spec.shape,
         chunks=spec.chunks,
         dtype=spec.dtype,
-        compressors=spec.compression.bytes_codecs(spec.stored.itemsize),
+        compressors=None,
         fill_value=spec.fill,
         zarr_format=3,
     )
+    declare_codec(staging.array, spec.compression, spec.stored.itemsize)
     for row in range(spec.grid[0]):
         Path(staging.array, "c", str(row)).mkdir(parents=True, exist_ok=True)
     Journal.create(Path(staging.journal)).close()
