@@ -57,6 +57,11 @@ class Codec:
         return set(self.readers) >= PORTABLE_MEANS
 
     @property
+    def installed(self) -> bool:
+        """Whether what it needs is here."""
+        return compressors.is_installed(self.package)
+
+    @property
     def chain(self) -> Chain:
         """How its chunks decode, for elements of one byte."""
         return Chain(self.compressor.decoder, checksum=True)
@@ -76,8 +81,13 @@ class Codec:
 
     def encode(self, block: NDArray[np.generic]) -> bytes:
         """Return the file of a chunk: compressed bytes and their crc32c. The block is C-contiguous and little endian."""
+        body, checksum = self.parts(block)
+        return body.tobytes() + checksum
+
+    def parts(self, block: NDArray[np.generic]) -> tuple[Bytes, bytes]:
+        """Return the same without a copy: the compressed bytes, which the thread's next call may overwrite, and the checksum."""
         body = self.compress(block)
-        return body.tobytes() + suffix(crc32c(body))
+        return body, suffix(crc32c(body))
 
     def decode(self, encoded: bytes | bytearray | Bytes, target: NDArray[np.generic]) -> None:
         """Fill the C-contiguous `target` from the file of a chunk; raises ValueError where the bytes are damaged."""
@@ -93,7 +103,7 @@ class Codec:
 
     def require(self, dtype: np.dtype[np.number]) -> None:
         """Raise BadInput where it cannot be used here, or not for elements of this type."""
-        if not compressors.is_installed(self.package):
+        if not self.installed:
             raise BadInput(f"codec {self.name} needs the package {self.package}: pip install gemmflow[{self.package}]")
         if dtype.itemsize < self.least_itemsize:
             raise BadInput(
@@ -122,10 +132,7 @@ def automatic_codecs(dtype: np.dtype[np.number], portable: bool) -> tuple[Codec,
     return tuple(
         codec
         for codec in CODECS.values()
-        if codec.automatic
-        and (codec.portable or not portable)
-        and codec.least_itemsize <= dtype.itemsize
-        and compressors.is_installed(codec.package)
+        if codec.automatic and (codec.portable or not portable) and codec.least_itemsize <= dtype.itemsize and codec.installed
     )
 
 

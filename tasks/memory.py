@@ -4,13 +4,14 @@ Everything that a worker allocates has a line here; the run uses these same size
 with the resident memory that the operating system reports.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from storage import chunk_buffer_bytes
 from tasks.candidate import Candidate
+from tasks.compression import sample_bytes
 from tasks.survey import Operand, Problem
 
 PROBE_BLOCK = 1 << 16
@@ -90,7 +91,15 @@ def _output(problem: Problem, way: Candidate) -> dict[str, int]:
     as_it_stands = way.output.dtype == way.arithmetic.accumulate and way.device == "cpu"
     epilogue = 0 if as_it_stands else elements * (ITEMSIZE[way.arithmetic.accumulate] + np.dtype(way.output.dtype).itemsize)
     added = elements * (problem.add.dtype.itemsize + 8) if problem.add is not None else 0
-    return {"output encoding": chunk_buffer_bytes(way.output) + epilogue + added}
+    return {"output encoding": _encoding(way) + epilogue + added}
+
+
+def _encoding(way: Candidate) -> int:
+    """Of the codec that needs most, where the data will choose it, beside the samples of the choice."""
+    if not way.settles:
+        return chunk_buffer_bytes(way.output)
+    most = max(chunk_buffer_bytes(replace(way.output, codec=name)) for name in way.settles)
+    return most + sample_bytes(way.output)
 
 
 def _block_bytes(operand: Operand, rows: int, cols: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from storage import OutputSpec, Staging, check_space, create_staging, discard, write_atomically
 from tasks.clusters import Cluster
+from tasks.compression import choice_for
 from tasks.handshake import check_files, check_workers
 from tasks.hardware import Hardware
 from tasks.job import Job
@@ -53,6 +54,7 @@ class Run:
             seed=plan.seed,
             bound=plan.predicted.error_bound,
             allow_nonfinite=job.allow_nonfinite,
+            choose=choice_for(job, plan.dtype_out, self.hardware.layout(plan.workers, plan.threads_per_worker)),
         )
 
 

@@ -6,8 +6,9 @@ from math import isfinite
 
 import numpy as np
 
+from storage import declare_codec, resolve_codec, set_attributes
 from storage import publish as publish_array
-from storage import set_attributes
+from tasks.compression import CodecDecision, Weighed, settled
 from tasks.outcome import Certificate, Outcome
 from tasks.prepare import Run
 
@@ -24,6 +25,8 @@ class Stored:
     bytes_stored: int
     root: str = ""
     """Hash of the manifest; empty while results have none."""
+    codecs: tuple[Weighed, ...] = ()
+    """What each codec did to samples of the first tile; empty where the caller named one."""
 
 
 def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
@@ -31,18 +34,22 @@ def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
 
     Raises Refused when OUT appeared meanwhile; the staged result is kept then.
     """
-    stored = _stored(run, outcome)
+    decision = settled(run.staging) if run.recipe.choose else None
+    if decision:
+        declare_codec(run.staging.array, resolve_codec(decision.codec), run.staging.spec.stored.itemsize)
+    stored = _stored(run, outcome, decision)
     set_attributes(run.staging, {"gemmflow": _attributes(run, certificate, stored)})
     publish_array(run.staging, run.job.overwrite)
     return stored
 
 
-def _stored(run: Run, outcome: Outcome) -> Stored:
+def _stored(run: Run, outcome: Outcome, decision: CodecDecision | None) -> Stored:
     rows, _, cols = run.plan.shape
     plain = rows * cols * np.dtype(run.plan.dtype_out).itemsize
     encoded = sum(tile.bytes_stored for tile in outcome.measurements)
-    why = "the default: fast, and near the best ratio on every kind of product" if run.job.codec == "auto" else "asked for"
-    return Stored(run.plan.codec, why, plain / encoded, encoded)
+    if decision:
+        return Stored(decision.codec, decision.why, plain / encoded, encoded, codecs=decision.weighed)
+    return Stored(run.plan.codec, "asked for", plain / encoded, encoded)
 
 
 def _attributes(run: Run, certificate: Certificate, stored: Stored) -> dict[str, object]:

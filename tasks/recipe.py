@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from storage import Matrix, Staging
 from tasks.arithmetic import ARITHMETICS, Arithmetic
+from tasks.compression import CodecChoice
 from tasks.plan import Plan, TileShape
 from tasks.survey import Operand
 from tasks.walk import Walk
@@ -32,6 +33,8 @@ class Recipe:
     bound: float
     """Certified normwise error of the stored product."""
     allow_nonfinite: bool
+    choose: CodecChoice | None = None
+    """How the codec is chosen on the first finished tile; None where the staging names it."""
 
     @property
     def arithmetic(self) -> Arithmetic:
