@@ -15,7 +15,7 @@ from tasks.measured import Measured, sum_up
 from tasks.outcome import Certificate, Measurement, Outcome
 from tasks.plan import Plan
 from tasks.schema import SCHEMA, Json, error_section, finite, measured_section, plan_section, problem_section
-from tasks.summary import choice_rows, codec_rows, comparison, headline, plan_rows, stored_line
+from tasks.summary import choice_rows, comparison, headline, plan_rows, stored_line
 from tasks.survey import Problem
 from tasks.tables import HEADER, aligned, markdown, wrapped
 from tasks.units import format_bytes
@@ -124,7 +124,6 @@ class Report:
             markdown([HEADER, *(row.cells for row in comparison(self))]),
             f"**Plan**: {plan_line(self.run.plan)}",
             f"**Stored**: {stored_line(self)}",
-            *([markdown(codec_rows(self), left=2)] if self.stored.codecs else []),
             *(f"**Warning**: {text}" for text in self.warnings),
         ]
         return "\n\n".join(parts) + "\n"
