@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import kinds
 from storage import CODECS, OutputSpec, automatic_codecs, create_staging, open_matrix, settle
 from tasks import trials
 from tasks.compression import PIECE_BYTES, PIECES, CodecChoice, decision_path, sample_bytes, settled
-from tests import kinds
 from tests.tasks.inline import Way, compute, recipe_for
 
 F32 = np.dtype("float32")
