@@ -36,6 +36,7 @@ METAVARS = {
     "max_error": "E",
     "memory": "SIZE",
     "port": "N",
+    "portable": "yes|no",
     "precision": "NAME",
     "round": "MODE",
     "workers": "N",

@@ -120,7 +120,7 @@ def chunk_damage(result: Result, key: str, record: ChunkRecord | None, spec: Out
         if spec is None:
             return ""
         values = borrow("scrubbed", spec.chunk_bytes)
-        spec.compression.chain.decode(stored, values)
+        spec.compression.decode(stored, values.view(spec.stored))
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     except Undecodable as error:
@@ -133,7 +133,7 @@ def record_of(result: Result, key: str, spec: OutputSpec) -> ChunkRecord:
     """The record of a chunk as it lies there. Raises OSError, Undecodable."""
     stored = _load(result, key, None)
     body, values = _checked_body(stored, None), borrow("scrubbed", spec.chunk_bytes)
-    spec.compression.chain.decode(stored, values)
+    spec.compression.decode(stored, values.view(spec.stored))
     return ChunkRecord(key, stored.size, crc32c(body), digest(body), digest(values))
 
 

@@ -201,12 +201,14 @@ def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
         shape=spec.shape,
         chunks=spec.chunks,
         dtype=spec.dtype,
-        compressors=spec.compression.bytes_codecs(spec.stored.itemsize),
+        compressors=None,
         fill_value=spec.fill,
         attributes={CERTIFICATE: {"run_id": run_id, "unfinished": True}},
         zarr_format=3,
     )
-    write_atomically(array / HEADER, store[HEADER].to_bytes())
+    document = json.loads(store[HEADER].to_bytes())
+    document["codecs"] = spec.compression.metadata(spec.stored.itemsize)
+    write_atomically(array / HEADER, json.dumps(document, indent=2).encode())
 
 
 def is_published(found: Found) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator, model_validator
 
-from storage import CODECS
+from storage import CODECS, GOALS
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
 from tasks.rounding import RoundingMode
@@ -61,7 +61,10 @@ class Job(BaseModel):
     cluster: str = "local"
     """Where the workers are: local, cuda, or the address of a Dask scheduler (tcp://host:port)."""
     codec: str = "auto"
-    """Compression of the product: auto or a name such as blosc-lz4, blosc-zstd, zstd, gzip, none."""
+    """Compression of the product: auto (least expected time on these data), smallest (fewest bytes), or a name such as blosc-lz4,
+    blosc-zstd, zstd, gzip, huffman, pcodec, none."""
+    portable: Literal["yes", "no"] = "yes"
+    """Whether auto and smallest take only codecs that zarr-python, TensorStore and zarrs all open."""
     chunk: tuple[int, int] | None = None
     """Rows and columns of a stored chunk of the product. Default: about 16 MiB, nearly square."""
     dtype_out: OutputType = "auto"
@@ -109,7 +112,7 @@ class Job(BaseModel):
     @field_validator("codec")
     @classmethod
     def _codec_is_known(cls, value: str) -> str:
-        return _one_of("codec", value, ["auto", *CODECS])
+        return _one_of("codec", value, [*GOALS, *CODECS])
 
     @field_validator("cluster")
     @classmethod

@@ -8,9 +8,10 @@ from math import inf
 
 import numpy as np
 
+from storage import CODECS, GOALS
 from tasks.advice import warnings_for
 from tasks.bound import Team, lower_bound_bytes
-from tasks.errors import Refused
+from tasks.errors import BadInput, Refused
 from tasks.hardware import Hardware, available_memory, default_memory, installed_memory
 from tasks.job import Job
 from tasks.memory import tile_memory
@@ -27,6 +28,7 @@ SEED = 20260229
 
 def make_plan(job: Job, problem: Problem, hardware: Hardware) -> Plan:
     """The plan of a job; raises Refused where memory or accuracy cannot be had, naming the least that can."""
+    _require_codec(job, hardware)
     search = Search(job, problem, hardware, _budget(job, hardware))
     rows = choose_precisions(job, problem, hardware.device)
     fits = {row.arithmetic.name: search.fastest(row) for row in rows if row.reason == ""}
@@ -37,6 +39,12 @@ def make_plan(job: Job, problem: Problem, hardware: Hardware) -> Plan:
     chosen = next(row for row in rows if row.arithmetic is best.way.arithmetic)
     choices = tuple(_choice(row, fits.get(row.arithmetic.name), chosen) for row in rows)
     return _plan(search, best, chosen, choices)
+
+
+def _require_codec(job: Job, hardware: Hardware) -> None:
+    """Raise BadInput where the caller names a codec whose package the workers lack."""
+    if job.codec not in GOALS and any(job.codec not in layout.rates.encode for layout in hardware.layouts):
+        raise BadInput(f"codec {job.codec} is missing on the workers: pip install gemmflow[{CODECS[job.codec].package}] there")
 
 
 def _budget(job: Job, hardware: Hardware) -> int:
@@ -66,7 +74,7 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         workers=way.workers,
         threads_per_worker=way.layout.threads,
         chunk=way.output.chunks,
-        codec=way.output.codec,
+        codec=search.job.codec,
         memory_limit=search.budget,
         max_error=chosen.asked,
         predicted=_prediction(problem, fit, chosen, rounding),

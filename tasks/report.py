@@ -6,7 +6,7 @@ A `Report` decides nothing; every number in it is the caller's, the plan's or a 
 """
 
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -102,6 +102,7 @@ class Report:
                 "ratio": stored.ratio,
                 "bytes_stored": stored.bytes_stored,
                 "root": stored.root,
+                "codecs": [asdict(row) for row in stored.codecs],
             },
             "versions": self.versions,
             "warnings": self.warnings,

@@ -7,7 +7,7 @@ from tasks.plan import LANES, Plan
 from tasks.survey import Problem
 from tasks.tables import Row
 from tasks.units import format_bytes, format_count, format_seconds
-from tasks.wording import asked, bound, change, confidence, done_rounding, formula, plan_line, planned_rounding
+from tasks.wording import asked, bound, change, codec_words, confidence, done_rounding, formula, plan_line, planned_rounding
 
 if TYPE_CHECKING:
     from tasks.report import Report
@@ -74,7 +74,7 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
         ("memory", f"{format_bytes(predicted.peak_memory_bytes)} of {format_bytes(plan.memory_limit)}"),
         ("", "each worker: " + ", ".join(f"{name} {format_bytes(count)}" for name, count in predicted.memory_items.items())),
         ("bytes", f"{format_bytes(moved)} moved, {plan.bytes_ratio:.2f} times the least that any schedule can move"),
-        ("stored", f"{plan.codec} in chunks of {plan.chunk[0]} x {plan.chunk[1]}"),
+        ("stored", f"{codec_words(plan.codec)} in chunks of {plan.chunk[0]} x {plan.chunk[1]}"),
     ]
 
 
@@ -86,6 +86,22 @@ def choice_rows(plan: Plan) -> list[tuple[str, str, str, str]]:
 
 def _optional(name: str, text: str) -> list[tuple[str, str]]:
     return [(name, text)] if text else []
+
+
+def codec_rows(report: "Report") -> list[tuple[str, str, str, str, str, str]]:
+    """The codecs that were tried on the first tile, with a head."""
+    rows = [
+        (
+            row.name,
+            row.verdict,
+            f"{row.ratio:.2f} : 1",
+            format_count(row.encode_bytes_per_second, "B/s"),
+            format_count(row.decode_bytes_per_second, "B/s"),
+            format_seconds(row.seconds_per_gib),
+        )
+        for row in report.stored.codecs
+    ]
+    return [("codec", "verdict", "ratio", "encode", "decode", "time a GiB"), *rows]
 
 
 def _lane(lane: str, predicted: float, measured: float) -> Row:

@@ -10,6 +10,7 @@ from math import fsum, hypot, inf, prod, sqrt
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import NotCertified
 from tasks.outcome import Certificate, Measurement, Outcome
+from tasks.plan import Plan
 from tasks.prepare import Run
 from tasks.probes import CONFIDENCE, LEAST_NORM, LEAST_SAFE_NORM, checking_roundoff, inflation
 from tasks.recipe import walk_of

@@ -2,6 +2,7 @@
 
 import math
 
+from storage import GOALS
 from tasks.job import Job
 from tasks.plan import Plan
 from tasks.rounding import Rounded, Rounding
@@ -116,6 +117,15 @@ def plural(count: int, noun: str) -> str:
     ('1 tile', '12,500 tiles')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def codec_words(codec: str) -> str:
+    """A plan's codec, or who will choose it.
+
+    >>> codec_words("smallest")
+    'smallest (the first tile decides)'
+    """
+    return f"{codec} (the first tile decides)" if codec in GOALS else codec
 
 
 def plan_line(plan: Plan) -> str:

@@ -45,7 +45,7 @@ BAD = [
     ({"max_error": "small"}, "max_error: input should be a valid number, .*not 'small'"),
     ({"precision": "float23"}, r"precision 'float23' is unknown \(did you mean float32\?\): use one of auto, bfloat16"),
     ({"codec": "bloscc-lz4"}, "did you mean blosc-lz4"),
-    ({"codec": "q"}, "codec 'q' is unknown: use one of auto, none"),
+    ({"codec": "q"}, "codec 'q' is unknown: use one of auto, smallest, none"),
     ({"cluster": "lcoal"}, "did you mean local"),
     ({"chunk": (0, 3)}, "chunk is 0,3"),
     ({"chunk": (1,)}, "chunk is 1: give rows and columns"),
