@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import TypeGuard, cast
 
 import typer
 from pydantic import BaseModel, ConfigDict
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.options import Group, Output, command
 from flows.show import STANDARD_OUTPUT, complain, say, write_json
 from storage import read_certificate, verify_storage
+from tasks.tables import aligned
 
 DAMAGED = 4
 MOST_NAMED = 5
@@ -67,9 +68,20 @@ def lines(value: Mapping[str, object], indent: int = 0) -> list[str]:
     for name, part in value.items():
         if isinstance(part, Mapping):
             shown += [f"{'  ' * indent}{name}", *lines(cast("Mapping[str, object]", part), indent + 1)]
+        elif _is_table(part):
+            shown += [f"{'  ' * indent}{name}", *(f"{'  ' * indent}  {line}" for line in aligned(_cells(part), left=1))]
         elif part not in (None, "", [], ()):
             shown.append(f"{'  ' * indent}{name:<{20 - 2 * indent}} {_plain(part)}")
     return shown
+
+
+def _is_table(part: object) -> TypeGuard[list[Mapping[str, object]]]:
+    """Whether a value is a list of mappings, such as the codecs that were weighed."""
+    return isinstance(part, list) and bool(part) and all(isinstance(row, Mapping) for row in cast("list[object]", part))
+
+
+def _cells(rows: list[Mapping[str, object]]) -> list[list[str]]:
+    return [list(rows[0]), *([_plain(cell) for cell in row.values()] for row in rows)]
 
 
 def _plain(part: object) -> str:
