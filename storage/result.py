@@ -35,7 +35,7 @@ def read_certificate(out: Path) -> dict[str, object]:
 
 
 def verify_storage(out: Path) -> list[str]:
-    """Read and decode every chunk; return the keys of those that are missing, of wrong size or fail their checksum.
+    """Read and decode every chunk; return the keys of the files that are missing, of wrong size or fail their checksum.
 
     Damaged metadata are named alone: without them no chunk can be judged.
     Raises BadInput where OUT is no result of gemmflow. Needs memory for one chunk beside the matrix's scratch.
@@ -45,7 +45,7 @@ def verify_storage(out: Path) -> list[str]:
     except CorruptData:
         return [HEADER]
     matrix = open_matrix(out)
-    height, width = matrix.chunks
+    (height, width), files = matrix.chunks, matrix.shard or matrix.chunks
     buffer = np.empty(matrix.chunks, matrix.dtype)
     damaged: list[str] = []
     for i, j in product(*(range(count) for count in grid_shape(matrix.shape, matrix.chunks))):
@@ -56,5 +56,6 @@ def verify_storage(out: Path) -> list[str]:
         except CorruptData:
             sound = False
         if not sound:
-            damaged.append(f"c/{i}/{j}")
+            key = f"c/{i * height // files[0]}/{j * width // files[1]}"
+            damaged += [key] if key not in damaged else []
     return damaged
