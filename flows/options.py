@@ -37,6 +37,7 @@ METAVARS = {
     "memory": "SIZE",
     "port": "N",
     "precision": "NAME",
+    "shard": "ROWS,COLS",
     "workers": "N",
 }
 """What stands for a value in the help, where the type alone says too little."""

@@ -68,7 +68,7 @@ def prepare(job: Job, problem: Problem, hardware: Hardware, plan: Plan, cluster:
     """
     check_workers(cluster)
     started = time.time()
-    spec = OutputSpec(shape=(problem.m, problem.n), dtype=plan.dtype_out, chunks=plan.chunk, codec=plan.codec)
+    spec = OutputSpec(shape=(problem.m, problem.n), dtype=plan.dtype_out, chunks=plan.chunk, codec=plan.codec, shard=plan.shard)
     check_room(job, problem, plan)
     run_id = new_run_id()
     staging = create_staging(Path(job.out), spec, job.durability, run_id)

@@ -92,6 +92,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def files_line(plan: Plan) -> str:
+    """How the product is cut into files."""
+    chunks = f"chunks of {plan.chunk[0]} x {plan.chunk[1]}"
+    return f"{chunks}, shards of {plan.shard[0]} x {plan.shard[1]}" if plan.shard else chunks
+
+
 def plan_line(plan: Plan) -> str:
     """The plan in one line."""
     tile, where = plan.tile, "GPU " if plan.device == "cuda" else ""

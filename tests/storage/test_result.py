@@ -24,8 +24,8 @@ from storage import (
 KEYS = [f"c/{i}/{j}" for i in range(2) for j in range(2)]
 
 
-def result(out: Path, codec: str = "none") -> Path:
-    staging = create_staging(out, OutputSpec((5, 7), "float64", (4, 4), codec), "process", "r")
+def result(out: Path, codec: str = "none", spec: OutputSpec | None = None) -> Path:
+    staging = create_staging(out, spec or OutputSpec((5, 7), "float64", (4, 4), codec), "process", "r")
     write_block(staging, 0, 0, np.random.default_rng(0).standard_normal((5, 7)))
     set_attributes(staging, {"gemmflow": {"schema": 1}})
     publish(staging, overwrite=True)
@@ -54,6 +54,16 @@ def test_exactly_the_damaged_chunks_are_named(tmp_path: Path, codec: str, keys: 
         if kind != "remove":
             (out / key).write_bytes(changed[kind])
     assert verify_storage(out) == sorted(keys)
+
+
+def test_a_damaged_shard_is_named_once(tmp_path: Path) -> None:
+    out = result(tmp_path / "out", spec=OutputSpec((5, 7), "float64", (2, 2), "zstd", (4, 4)))
+    assert verify_storage(out) == []
+    (out / "c/0/1").write_bytes(b"")
+    damaged = bytearray((out / "c/1/0").read_bytes())
+    damaged[9] ^= 1
+    (out / "c/1/0").write_bytes(damaged)
+    assert verify_storage(out) == ["c/0/1", "c/1/0"]
 
 
 def test_what_is_no_result_is_bad_input(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,13 @@ def test_an_added_matrix_and_input_chunks_are_counted():
     added = tile_memory(problem(SHAPE, chunks=((500, 500), None), add=matrix((4000, 5000), "float64", (1000, 1000))), way).host
     assert added["input decoding"] == 2 * 8 * 1000**2
     assert added["output encoding"] == plain["output encoding"] + 2000 * 1000 * (8 + 8)
+
+
+def test_a_shard_costs_its_chunks_buffers_and_its_index():
+    way = candidate(SHAPE, (2000, 1000, 300), arithmetic="float64")
+    whole, sharded = (replace(way, output=replace(way.output, chunks=(100, 100), shard=shard)) for shard in (None, (2000, 1000)))
+    more = tile_memory(problem(SHAPE), sharded).host_bytes - tile_memory(problem(SHAPE), whole).host_bytes
+    assert 200 * 16 <= more < 200 * 200
 
 
 def test_a_device_holds_the_work_and_the_host_only_what_is_staged():
