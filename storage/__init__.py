@@ -2,7 +2,7 @@
 
     formats -> matrix        what is on disk, as one small value      npy, zarr_header -> zarr_thin | zarr_python
     grid, buffers, files     geometry of chunks, reused memory, reads into place
-    chain, codecs            decoding any common chain; the table of compressions for results
+    chain, codecs, shard     decoding any common chain; the table of compressions for results; many chunks in one file
     place -> output -> write -> publish -> result      may it be written, where, block by block, made visible, checked
     journal, sync            records of what is durable; whole files and synced folders
     errors                   one line each, with what to change

@@ -153,8 +153,10 @@ def _dtype(path: Path, name: str, document: Document) -> np.dtype[np.number]:
 
 def _thin_v3(header: Header) -> ThinZarr | None:
     document = header.document
-    grid, keys = document["chunk_grid"], document.get("chunk_key_encoding", {"name": "default"})
-    layout = _layout(document) if grid["name"] == "regular" else None
+    grid, keys = document["chunk_grid"]["name"], document.get("chunk_key_encoding", {"name": "default"})
+    if grid != "regular":
+        raise BadInput(f"{header.folder} has a {grid} chunk grid: write the array again with chunks of one size")
+    layout = _layout(document)
     plain_keys = keys["name"] in ("default", "v2") and not document.get("storage_transformers")
     if layout is None or not plain_keys:
         return None

@@ -1,6 +1,9 @@
 """Shards: an index that says where every chunk is, and damage that is always seen."""
 
 import json
+import os
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,19 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage import CODECS, CorruptData, OutputSpec, Staging, create_staging, discard, open_matrix, sync, write, write_block
+from storage import (
+    CODECS,
+    CorruptData,
+    OutputSpec,
+    Staging,
+    chunk_buffer_bytes,
+    create_staging,
+    discard,
+    open_matrix,
+    sync,
+    write,
+    write_block,
+)
 from storage.chain import Undecodable, crc32c
 from storage.shard import ABSENT, Filling, Shards, Span, encoded_chunks, guarded
 from storage.zarr_thin import ThinZarr
@@ -129,6 +144,43 @@ def test_one_chunk_at_a_time_is_asked_of_the_block(tmp_path: Path, values: np.nd
     write_block(staging, 0, 0, Giving())
     assert len(asked) == 6 * 4 and max(asked) == (4, 5)
     assert read(staging.array).tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("codec", ["none", "blosc-zstd", "zstd"])
+def test_memory_for_a_shard_is_that_of_one_chunk(tmp_path: Path, codec: str) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (24, 1 << 20), dtype=np.uint8)
+    spec = OutputSpec((24, 1 << 20), "uint8", (1, 1 << 20), codec, (24, 1 << 20))
+    staging = create_staging(tmp_path / "out", spec, "process", "r")
+
+    def peak() -> int:
+        tracemalloc.start()
+        try:
+            write_block(staging, 0, 0, noise)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(peak).result() <= chunk_buffer_bytes(spec) < noise.nbytes // 4
+
+
+def test_power_durability_syncs_a_shard_once_before_its_rename_and_its_folder_after(tmp_path: Path, values, monkeypatch) -> None:
+    staging = create_staging(tmp_path / "out", SPEC, "power", "r")
+    events: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def spy_fsync(descriptor: int) -> None:
+        events.append("folder" if Path(f"/proc/self/fd/{descriptor}").is_dir() else "fsync")
+        fsync(descriptor)
+
+    def spy_replace(source: str, target: str) -> None:
+        events.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(os, "replace", spy_replace)
+    write_block(staging, 0, 0, values)
+    assert events == ["fsync", "replace"] * 4 + ["folder"] * 2
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100, -1])
