@@ -81,6 +81,9 @@ THIN: dict[str, Write] = {
 FALLBACK: dict[str, Write] = {
     "v3-sharded-transposed": v3(shards=(16, 10), filters=[TransposeCodec(order=(1, 0))], compressors=[BloscCodec()]),
     "v3-sharded-twice": v3(shards=(16, 10), chunks=(8, 10), serializer=ShardingCodec(chunk_shape=(8, 5))),
+    "v3-sharded-big-index": v3(
+        chunks=(16, 10), serializer=ShardingCodec(chunk_shape=CHUNKS, index_codecs=[BytesCodec(endian="big"), Crc32cCodec()])
+    ),
     "v3-transposed": v3(filters=[TransposeCodec(order=(1, 0))]),
     "v3-two-compressors": v3(compressors=[GzipCodec(), ZstdCodec()]),
     "v2-f-order": v2(order="F"),

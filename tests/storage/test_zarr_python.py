@@ -9,6 +9,7 @@ from zarr.codecs import TransposeCodec
 
 from storage import BadInput, CorruptData, open_matrix
 from storage.zarr_python import ZarrPython, opened_array
+from tests.storage.conftest import FALLBACK
 
 TRANSPOSED = {"filters": [TransposeCodec(order=(1, 0))]}
 SHARDED = {"shards": (4, 4), **TRANSPOSED}
@@ -60,3 +61,9 @@ def test_an_array_that_vanishes_is_not_read_as_fill_values(tmp_path: Path) -> No
 def test_what_zarr_python_does_not_open_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="zarr-python"):
         opened_array(str(tmp_path / "gone"), "")
+
+
+@pytest.mark.parametrize("name", FALLBACK)
+def test_rare_arrays_come_here(tmp_path: Path, values: np.ndarray, name: str) -> None:
+    FALLBACK[name](tmp_path / "a", values)
+    assert isinstance(open_matrix(tmp_path / "a").source, ZarrPython)
