@@ -31,3 +31,7 @@ class CorruptData(GemmflowError):
 
 class DiskFull(GemmflowError):
     """The file system, a quota or a file-size limit stopped a write; what was complete before it is still there."""
+
+
+class TakenOver(GemmflowError):
+    """Another run holds the staging folder of this one now."""

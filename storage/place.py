@@ -11,8 +11,9 @@ import tempfile
 from pathlib import Path
 
 from storage.errors import BadInput, Refused
-from storage.output import PROBE, parent_error, require_parent
+from storage.manifest import FOLDER
 from storage.publish import RENAME_EXCHANGE, UNSUPPORTED, rename_with
+from storage.staging import PROBE, held, parent_error, require_parent
 from storage.sync import PARTIAL
 from storage.zarr_header import is_array
 
@@ -68,7 +69,7 @@ def _check_replaceable(place: Path, overwrite: bool) -> None:
     if not overwrite:
         raise BadInput(f"{place} exists: choose another place or pass --overwrite")
     entries = sorted(os.listdir(place)) if place.is_dir() else []  # noqa: PTH208
-    if not is_array(place, entries):
+    if not (is_array(place, entries) or (place / FOLDER).is_dir()):  # a result of ours, even where its zarr.json is lost
         raise BadInput(f"{place} is no Zarr array: only a Zarr array is overwritten; remove it or choose another place")
     foreign = next((name for name in entries if not _ARRAY_ENTRY.fullmatch(name)), None)
     if foreign is not None:
@@ -77,7 +78,7 @@ def _check_replaceable(place: Path, overwrite: bool) -> None:
 
 def _check_exchange(place: Path) -> None:
     try:
-        with tempfile.TemporaryDirectory(prefix=f"{place.name}{PROBE}", dir=place.parent) as probe:
+        with tempfile.TemporaryDirectory(prefix=f"{place.name}{PROBE}", dir=place.parent) as probe, held(Path(probe)):
             for name in ("a", "b"):
                 Path(probe, name).mkdir()
             rename_with(RENAME_EXCHANGE, f"{probe}/a", f"{probe}/b")

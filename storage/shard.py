@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from storage.chain import CRC_BYTES, Undecodable, check_crc, crc32c
 from storage.files import Bytes, as_bytes, read_at
 from storage.grid import Pair, grid_shape
+from storage.record import Digest
 
 ABSENT = (1 << 64) - 1
 INDEX_COPIES = 6
@@ -110,6 +111,8 @@ class Filling:
         """Bytes of the file so far."""
         self.crc32c = 0
         """CRC-32C of the bytes so far, without those that `end` adds last: the index's own checksum."""
+        self.hash = Digest()
+        """Of the same bytes."""
 
     def add(self, chunk: Pair, parts: tuple[Bytes, bytes]) -> None:
         """Count a chunk, encoded with its checksum, as the next bytes of the file."""
@@ -128,6 +131,7 @@ class Filling:
         for part in parts:
             self.nbytes += len(part)
             self.crc32c = crc32c(part, self.crc32c)
+            self.hash.update(part)
 
 
 def guarded(body: Bytes, shards: Shards | None) -> Bytes:

@@ -17,11 +17,12 @@ import numpy as np
 from storage.buffers import borrow
 from storage.chain import WORKING_BYTES, crc32c
 from storage.codecs import suffix
-from storage.errors import GemmflowError
 from storage.grid import Piece, pieces
 from storage.matrix import Block
-from storage.output import OutputSpec, Staging
+from storage.output import OutputSpec
+from storage.record import ChunkRecord, Digest, digest
 from storage.shard import INDEX_COPIES, Filling
+from storage.staging import Staging, taken_over
 from storage.sync import append, replace_file, replacing, sync_folder, write_error
 
 
@@ -44,25 +45,13 @@ class Elements(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkRecord:
-    """What identifies one stored file: a chunk, or a shard of several."""
-
-    key: str
-    """Its key, relative to the array: c/0/3."""
-    nbytes: int
-    """Its size in bytes, checksum included."""
-    crc32c: int
-    """CRC-32C of its bytes before the last four. These are, in a chunk, this same checksum; in a shard, that of the index alone."""
-
-
-@dataclass(frozen=True, slots=True)
 class WriteResult:
     """What writing one block took."""
 
     records: tuple[ChunkRecord, ...]
     """One for each file, in the order of the grid."""
     encode_seconds: float
-    """Padding, compressing, checksums."""
+    """Padding, compressing, checksums, hashes."""
     write_seconds: float
     """Files, renames, syncs."""
 
@@ -83,7 +72,8 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements)
 
     One chunk is asked of it at a time. When the call returns, the chunks are in the staging array, durable as the staging asks.
     Writing a block again replaces its files.
-    Raises DiskFull where there is no room, GemmflowError where the system refuses, ValueError where the block does not fit the grid.
+    Raises DiskFull where there is no room, TakenOver where the folder is gone, GemmflowError where the system refuses, ValueError
+    where the block does not fit the grid.
     """
     rows, cols = _checked(staging.spec, row0, col0, block)
     records: list[ChunkRecord] = []
@@ -97,7 +87,7 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements)
             sync_folder(folder)
         seconds[1] += time.perf_counter() - begin
     except FileNotFoundError as error:
-        raise GemmflowError(f"{error.filename} is gone: the run was published or discarded meanwhile; start it again") from error
+        raise taken_over(staging) from error
     except OSError as error:
         raise write_error(staging.array, error) from error
     return WriteResult(tuple(records), seconds[0], seconds[1])
@@ -105,26 +95,30 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements)
 
 def _write_chunk(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
     begin = time.perf_counter()
-    body = staging.spec.compression.compress(_whole_chunk(staging.spec, block[piece.target]))
+    chunk = _whole_chunk(staging.spec, block[piece.target])
+    values = digest(chunk)
+    body = staging.spec.compression.compress(chunk)
     checksum = crc32c(body)
-    encoded = time.perf_counter()
-    key = f"c/{piece.chunk[0]}/{piece.chunk[1]}"
-    end = suffix(checksum)
+    encoded = values if staging.spec.compression.chain.in_place else digest(body)
+    done = time.perf_counter()
+    key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
     replace_file(f"{staging.array}/{key}", (body, end), staging.durability == "power")
-    seconds[0] += encoded - begin
-    seconds[1] += time.perf_counter() - encoded
-    records.append(ChunkRecord(key, body.size + len(end), checksum))
+    seconds[0] += done - begin
+    seconds[1] += time.perf_counter() - done
+    records.append(ChunkRecord(key, body.size + len(end), checksum, encoded, values))
 
 
 def _write_shard(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
     spec, key = staging.spec, f"c/{piece.chunk[0]}/{piece.chunk[1]}"
     assert spec.shards is not None
-    begin, encoding, filling = time.perf_counter(), 0.0, Filling(spec.shards)
+    begin, encoding, filling, values = time.perf_counter(), 0.0, Filling(spec.shards), Digest()
     with replacing(f"{staging.array}/{key}", staging.durability == "power") as descriptor:
         height, width = (span.stop - span.start for span in piece.target)
         for inner in pieces(slice(0, height), slice(0, width), spec.chunks):
             started = time.perf_counter()
-            body = spec.compression.compress(_whole_chunk(spec, block[_within(piece, inner)]))
+            chunk = _whole_chunk(spec, block[_within(piece, inner)])
+            values.update(chunk)
+            body = spec.compression.compress(chunk)
             parts = body, suffix(crc32c(body))
             filling.add(inner.chunk, parts)
             encoding += time.perf_counter() - started
@@ -132,7 +126,7 @@ def _write_shard(staging: Staging, block: Block | Elements, piece: Piece, record
         append(descriptor, filling.end())
     seconds[0] += encoding
     seconds[1] += time.perf_counter() - begin - encoding
-    records.append(ChunkRecord(key, filling.nbytes, filling.crc32c))
+    records.append(ChunkRecord(key, filling.nbytes, filling.crc32c, filling.hash.hexdigest(), values.hexdigest()))
 
 
 def _within(piece: Piece, inner: Piece) -> tuple[slice, slice]:
