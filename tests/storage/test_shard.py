@@ -26,6 +26,9 @@ from storage import (
     write_block,
 )
 from storage.chain import Undecodable, crc32c
+from storage.publish import certify, publish
+from storage.result import open_result
+from storage.scrub import record_of, scrub
 from storage.shard import ABSENT, Filling, Shards, Span, encoded_chunks, guarded
 from storage.zarr_thin import ThinZarr
 
@@ -206,6 +209,27 @@ def test_any_flipped_bit_is_seen(staging: Staging) -> None:
         shard.write_bytes(damaged)
         with pytest.raises(CorruptData, match="chunk c/0/0 "):
             read(staging.array)
+
+
+@pytest.mark.parametrize("codec", ["none", "blosc-zstd"])
+def test_a_scrub_sees_any_flipped_bit_of_a_shard_quick_or_full(tmp_path: Path, values: np.ndarray, codec: str) -> None:
+    spec = OutputSpec(SHAPE, "float32", (4, 5), codec, (16, 10))
+    staging = create_staging(tmp_path / "out", spec, "process", "r")
+    records = write_block(staging, 0, 0, values).records
+    certify(staging, {"storage": {"codec": codec}}, records)
+    publish(staging, overwrite=False)
+    shard = tmp_path / "out/c/0/0"
+    sound = shard.read_bytes()
+    places = [*np.random.default_rng(4).integers(0, 8 * len(sound), 20), 8 * len(sound) - 1, 8 * len(sound) - 40]
+    with open_result(tmp_path / "out") as result:
+        assert [record_of(result, record.key, spec) for record in records] == list(records)
+        for full in (False, True):
+            assert list(scrub(result, full)) == []
+        for bit in places:
+            damaged = bytearray(sound)
+            damaged[bit // 8] ^= 1 << (bit % 8)
+            shard.write_bytes(damaged)
+            assert [[damage.key for damage in scrub(result, full)] for full in (False, True)] == [["c/0/0"]] * 2
 
 
 def test_a_damaged_chunk_of_a_shard_is_named_by_its_place(staging: Staging) -> None:
