@@ -37,6 +37,7 @@ METAVARS = {
     "memory": "SIZE",
     "port": "N",
     "precision": "NAME",
+    "round": "MODE",
     "shard": "ROWS,COLS",
     "workers": "N",
 }

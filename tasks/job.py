@@ -25,6 +25,7 @@ from pydantic import (
 from storage import CODECS
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
+from tasks.rounding import RoundingMode
 from tasks.units import format_bytes, parse_bytes
 
 MINIMUM_MEMORY = 64 * 1024**2
@@ -79,6 +80,9 @@ class Job(BaseModel):
     dtype_out: OutputType = "auto"
     """Type of the stored product. auto: the inputs' result type, or the next wider where rounding to it would exceed
     max_error; integers give int64 when exact, else float64."""
+    round: RoundingMode = "no"
+    """auto: spend what the arithmetic leaves of max_error on storage: values are rounded so that they compress better, and the
+    bound still holds. Needs max_error; exact products are never rounded."""
     durability: Durability = "power"
     """power: every chunk is on disk (fsync) before its tile counts as done; process: survives a crash of the program only."""
     allow_nonfinite: bool = False
@@ -140,6 +144,11 @@ class Job(BaseModel):
             raise ValueError(f"{info.field_name} is {value[0]},{value[1]}: both edges must be at least 1")
         return value
 
+    @field_validator("round", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: object) -> object:
+        return "no" if value is False else value  # what YAML makes of it
+
     @field_validator("a", "b", "out", "add")
     @classmethod
     def _path_is_absolute(cls, value: str | None) -> str | None:
@@ -161,6 +170,12 @@ class Job(BaseModel):
             (rows, cols), (height, width) = self.shard, self.chunk
             fitting = f"{-(-rows // height) * height},{-(-cols // width) * width}"
             raise ValueError(f"shard is {rows},{cols} but chunk is {height},{width}: give whole multiples of the chunk, such as {fitting}")
+        return self
+
+    @model_validator(mode="after")
+    def _rounding_has_a_budget(self) -> "Job":
+        if self.round != "no" and self.max_error is None:
+            raise ValueError(f"round {self.round} spends an error that you accept, and none is given: give --max-error")
         return self
 
 

@@ -16,6 +16,7 @@ from tasks.job import Job
 from tasks.memory import tile_memory
 from tasks.plan import Choice, Plan, Prediction
 from tasks.precision import Precision, choose_precisions
+from tasks.rounding import Rounding, choose_rounding
 from tasks.search import PROBES, Fit, Search, first_fastest
 from tasks.survey import Problem
 from tasks.units import format_bytes
@@ -50,6 +51,7 @@ def _budget(job: Job, hardware: Hardware) -> int:
 
 def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ...]) -> Plan:
     way, problem = fit.way, search.problem
+    rounding = choose_rounding(search.job.round, chosen.asked, chosen.bound, chosen.exact)
     return Plan(
         shape=problem.shape,
         arithmetic=chosen.arithmetic.name,
@@ -67,17 +69,18 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         codec=way.output.codec,
         memory_limit=search.budget,
         max_error=chosen.asked,
-        predicted=_prediction(problem, fit, chosen),
+        predicted=_prediction(problem, fit, chosen, rounding),
         lower_bound_bytes=_lower_bound(search, fit),
         choices=choices,
         probes=PROBES,
         seed=SEED,
         warnings=warnings_for(search.job, problem, fit),
         shard=way.output.shard,
+        rounding=rounding,
     )
 
 
-def _prediction(problem: Problem, fit: Fit, chosen: Precision) -> Prediction:
+def _prediction(problem: Problem, fit: Fit, chosen: Precision, rounding: Rounding) -> Prediction:
     items = {"interpreter and libraries": fit.way.layout.base_bytes, **tile_memory(problem, fit.way).host}
     return Prediction(
         seconds=fit.cost.seconds,
@@ -86,7 +89,7 @@ def _prediction(problem: Problem, fit: Fit, chosen: Precision) -> Prediction:
         bytes_written=fit.cost.bytes_written,
         peak_memory_bytes=fit.total_bytes,
         memory_items={name: size for name, size in items.items() if size},
-        error_bound=chosen.bound,
+        error_bound=chosen.bound + rounding.share,
     )
 
 

@@ -32,8 +32,10 @@ class Recipe:
     probes: int
     seed: int
     bound: float
-    """Certified normwise error of the stored product."""
+    """Certified normwise error of the arithmetic, rounding to the stored type included."""
     allow_nonfinite: bool
+    share: float = 0.0
+    """Normwise error that rounding before storage may add; 0 for none."""
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -70,6 +72,7 @@ def make_recipe(job: Job, problem: Problem, plan: Plan, staging: Staging) -> Rec
         staging=staging,
         probes=plan.probes,
         seed=plan.seed,
-        bound=plan.predicted.error_bound,
+        bound=plan.arithmetic_bound,
+        share=plan.rounding.share,
         allow_nonfinite=job.allow_nonfinite,
     )

@@ -4,6 +4,7 @@ import math
 
 from tasks.job import Job
 from tasks.plan import Plan
+from tasks.rounding import Rounded, Rounding
 
 RESIDENT = {"C": "only C stays in memory", "A": "the row panel of A stays in memory", "B": "the column panel of B stays in memory"}
 
@@ -72,6 +73,31 @@ def formula(job: Job) -> str:
     a, b = ("Aᵀ" if job.transpose_a else "A"), ("Bᵀ" if job.transpose_b else "B")
     added = "" if job.add is None else f" {'-' if job.beta < 0 else '+'} {'' if abs(job.beta) == 1 else f'{abs(job.beta):g} '}C0"
     return f"C = {alpha}{a} {b}{added}"
+
+
+def planned_rounding(rounding: Rounding) -> str:
+    """What a plan does to values before storage; empty where nothing was asked.
+
+    >>> planned_rounding(Rounding("auto", 2.0**-10)), planned_rounding(Rounding())
+    ('values, to powers of two chosen for each row: adds at most 9.77e-04', '')
+    """
+    if rounding.mode == "no":
+        return ""
+    return rounding.why or f"values, to powers of two chosen for each row: adds at most {bound(rounding.share)}"
+
+
+def done_rounding(rounded: Rounded) -> str:
+    """What rounding did to a product; empty where nothing was asked.
+
+    >>> done_rounding(Rounded("auto", 2e-3, 1e-3, 0.5))
+    'to steps of at most 2^-1: 1.00e-03 of the error, 2.00e-03 allowed'
+    """
+    if rounded.mode == "no" or rounded.why:
+        return rounded.why
+    if rounded.largest_step == 0:
+        return f"nothing: no row allows it, with {bound(rounded.share)} of the error"
+    step = f"2^{math.frexp(rounded.largest_step)[1] - 1}"
+    return f"to steps of at most {step}: {bound(rounded.measured)} of the error, {bound(rounded.share)} allowed"
 
 
 def confidence(value: float) -> str:
