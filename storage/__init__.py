@@ -3,6 +3,7 @@
     formats -> matrix        what is on disk, as one small value      npy, zarr_header -> zarr_thin | zarr_python
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
+    shard                    many chunks in one file
     settled                  what the first worker decides for all, such as the codec
     place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust

@@ -19,6 +19,7 @@ from storage.chain import Chain
 from storage.compressors import is_installed
 from storage.errors import BadInput
 from storage.matrix import ACCEPTED, Matrix, Source, accept_dtype, accept_shape
+from storage.shard import Shards
 from storage.zarr_thin import ChunkKeys, ThinZarr
 
 Document = dict[str, Any]
@@ -35,6 +36,7 @@ _V3_DECODERS: dict[tuple[str, ...], str] = {
 }
 """Codec lists without their checksum that have a decoder."""
 _V2_COMPRESSORS = ("blosc", "zstd", "gzip", "zlib")
+_INDEX_ITEMSIZE = 8
 _VERSIONS = {"zarr.json": 3, ".zarray": 2}
 _LISTED = 8
 
@@ -48,6 +50,15 @@ class Header(NamedTuple):
     shape: tuple[int, int]
     native: np.dtype[np.number]
     fingerprint: str
+
+
+class Layout(NamedTuple):
+    """How the chunks of a version 3 array are stored."""
+
+    chunks: tuple[int, int]
+    chain: Chain
+    order: Literal["<", ">"]
+    shards: Shards | None
 
 
 def is_zarr(path: Path) -> bool:
@@ -73,7 +84,7 @@ def open_zarr(path: Path) -> Matrix:
         thin = source(header)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise BadInput(f"{path} has a damaged {name} ({type(error).__name__}: {error}): restore it or write the array again") from error
-    return _matrix(header, thin, thin.chunks) if thin else _fallback(header)
+    return _matrix(header, thin, thin.chunks, thin.shards.edges if thin.shards else None) if thin else _fallback(header)
 
 
 def group_message(path: Path) -> str:
@@ -108,15 +119,17 @@ def is_array(folder: Path, files: list[str]) -> bool:
         return False
 
 
-def _matrix(header: Header, source: Source, chunks: tuple[int, int]) -> Matrix:
+def _matrix(header: Header, source: Source, chunks: tuple[int, int], shard: tuple[int, int] | None) -> Matrix:
     chunk_bytes = chunks[0] * chunks[1] * header.native.itemsize
     codec = _nearest_codec(header.document)
-    return Matrix(str(header.folder), "zarr", header.shape, header.native, chunks, chunk_bytes, header.fingerprint, source, codec)
+    return Matrix(str(header.folder), "zarr", header.shape, header.native, chunks, chunk_bytes, header.fingerprint, source, codec, shard)
 
 
 def _nearest_codec(document: Document) -> str:
     """Row of CODECS that decodes about as fast as this array's chunks."""
     listed = [document["compressor"]] if document.get("compressor") else document.get("codecs", [])
+    if [codec.get("name") for codec in listed if isinstance(codec, dict)] == ["sharding_indexed"]:
+        listed = listed[0]["configuration"]["codecs"]
     known = {str(codec.get("name") or codec.get("id")): codec for codec in listed if isinstance(codec, dict)}
     if "blosc" in known:
         settings = known["blosc"].get("configuration") or known["blosc"]
@@ -135,7 +148,7 @@ def _fallback(header: Header) -> Matrix:
     array = opened_array(str(header.folder), header.fingerprint)
     chunks, files = (_pair(array.chunks), _pair(array.shards or array.chunks))
     source = ZarrPython(str(header.folder), header.file, chunks, files, header.native.itemsize, header.fingerprint)
-    return _matrix(header, source, chunks)
+    return _matrix(header, source, chunks, files if array.shards else None)
 
 
 def _fingerprint(file: Path, raw: bytes) -> str:
@@ -154,23 +167,44 @@ def _dtype(path: Path, name: str, document: Document) -> np.dtype[np.number]:
 
 def _thin_v3(header: Header) -> ThinZarr | None:
     document = header.document
-    grid, keys = document["chunk_grid"], document.get("chunk_key_encoding", {"name": "default"})
-    chain, order = _v3_chain([_named(codec) for codec in document["codecs"]], header.native.itemsize)
+    grid, keys = document["chunk_grid"]["name"], document.get("chunk_key_encoding", {"name": "default"})
+    if grid != "regular":
+        raise BadInput(f"{header.folder} has a {grid} chunk grid: write the array again with chunks of one size")
+    layout = _layout(document, header.native.itemsize)
     plain_keys = keys["name"] in ("default", "v2") and not document.get("storage_transformers")
-    if grid["name"] != "regular" or chain is None or not plain_keys:
+    if layout is None or not plain_keys:
         return None
-    if chain.compressor == "pcodec" and not is_installed("pcodec"):
+    if layout.chain.compressor == "pcodec" and not is_installed("pcodec"):
         raise BadInput(f"{header.folder} is stored with pcodec: pip install gemmflow[pcodec] to read it")
     prefix, default = ("c", "/") if keys["name"] == "default" else ("", ".")
     separator = keys.get("configuration", {}).get("separator", default)
     fill = _fill(header.native, document["fill_value"])
     if fill is None:
         return None
-    chunks = _pair(grid["configuration"]["chunk_shape"])
-    stored = header.native.newbyteorder(order).str
-    chain = replace(chain, element=stored)
+    stored = header.native.newbyteorder(layout.order).str
+    chain = replace(layout.chain, element=stored)
     named = ChunkKeys(f"{prefix}{separator}" if prefix else "", separator)
-    return ThinZarr(str(header.folder), header.file, chunks, stored, chain, named, fill)
+    return ThinZarr(str(header.folder), header.file, layout.chunks, stored, chain, named, fill, layout.shards)
+
+
+def _layout(document: Document, itemsize: int) -> Layout | None:
+    """How a version 3 array with a regular grid stores its chunks; None where that is rare."""
+    files, codecs = _pair(document["chunk_grid"]["configuration"]["chunk_shape"]), [_named(codec) for codec in document["codecs"]]
+    shards = None
+    if [name for name, _ in codecs] == ["sharding_indexed"]:
+        shards, codecs = _shards(files, codecs[0][1]), [_named(codec) for codec in codecs[0][1]["codecs"]]
+        if shards is None:
+            return None
+    chain, order = _v3_chain(codecs, itemsize)
+    return Layout(shards.chunks if shards else files, chain, order, shards) if chain else None
+
+
+def _shards(files: tuple[int, int], settings: Document) -> Shards | None:
+    """How chunks lie in shards; None where the index is stored in a rare way."""
+    index, order = _v3_chain([_named(codec) for codec in settings["index_codecs"]], _INDEX_ITEMSIZE)
+    if index is None or index.compressor != "none" or order != "<":
+        return None
+    return Shards(files, _pair(settings["chunk_shape"]), index.checksum, settings.get("index_location", "end") == "start")
 
 
 def _v3_chain(codecs: list[tuple[str, Document]], itemsize: int) -> tuple[Chain | None, Literal["<", ">"]]:

@@ -10,7 +10,7 @@ from tests.tasks.machines import job
 
 
 def test_a_job_is_frozen_and_travels():
-    made = job(memory="1GiB", max_error=1e-6, chunk=(8, 9))
+    made = job(memory="1GiB", max_error=1e-6, chunk=(8, 9), shard=(16, 9))
     assert pickle.loads(pickle.dumps(made)) == made
     assert Job.model_validate_json(made.model_dump_json()) == made
     with pytest.raises(ValueError, match="frozen"):
@@ -49,6 +49,9 @@ BAD = [
     ({"cluster": "lcoal"}, "did you mean local"),
     ({"chunk": (0, 3)}, "chunk is 0,3"),
     ({"chunk": (1,)}, "chunk is 1: give rows and columns"),
+    ({"shard": (0, 3)}, "shard is 0,3: both edges must be at least 1"),
+    ({"shard": (1, 2, 3)}, "shard is 1,2,3: give rows and columns"),
+    ({"shard": (5, 4), "chunk": (2, 2)}, "shard is 5,4 but chunk is 2,2: give whole multiples of the chunk, such as 6,4"),
     ({"workers": 0}, "workers: input should be greater than or equal to 1, not 0"),
     ({"workers": 2.5}, "not 2.5"),
     ({"dtype_out": "complex64"}, "dtype_out: .*not 'complex64'"),
