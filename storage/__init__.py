@@ -4,6 +4,7 @@
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, codecs            decoding any common chain; the table of compressions for results
     place -> output -> write -> publish -> result      may it be written, where, block by block, made visible, checked
+    keys, envelope -> cipher -> seal -> objects, sealed      keys by name, what travels, sealed files, sealed arrays as a source
     journal, sync            records of what is durable; whole files and synced folders
     errors                   one line each, with what to change
 
@@ -15,11 +16,13 @@ from storage.codecs import CODECS, DEFAULT_CODEC, Codec, resolve_codec
 from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused
 from storage.formats import FORMATS, Format, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
+from storage.keys import check_key_id
 from storage.matrix import Block, Matrix, Source
 from storage.output import OutputSpec, Staging, create_staging, default_chunks, preload, staging_folders
 from storage.place import check_out, check_space
 from storage.publish import discard, publish, set_attributes
 from storage.result import read_certificate, verify_storage
+from storage.seal import Seal, create_seal, read_seal, rewrap, write_seal
 from storage.sync import replace_file, write_atomically
 from storage.write import ChunkRecord, WriteResult, chunk_buffer_bytes, write_block
 
@@ -40,12 +43,15 @@ __all__ = [
     "Matrix",
     "OutputSpec",
     "Refused",
+    "Seal",
     "Source",
     "Staging",
     "WriteResult",
+    "check_key_id",
     "check_out",
     "check_space",
     "chunk_buffer_bytes",
+    "create_seal",
     "create_staging",
     "default_chunks",
     "discard",
@@ -55,12 +61,15 @@ __all__ = [
     "publish",
     "read_certificate",
     "read_journal",
+    "read_seal",
     "replace_file",
     "resolve_codec",
+    "rewrap",
     "scan_journal",
     "set_attributes",
     "staging_folders",
     "verify_storage",
     "write_atomically",
     "write_block",
+    "write_seal",
 ]
