@@ -4,7 +4,7 @@
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, codecs            decoding any common chain; the table of compressions for results
     place -> output -> write -> publish -> result      may it be written, where, block by block, made visible, checked
-    keys, envelope -> cipher -> seal -> objects, sealed      keys by name, what travels, sealed files, sealed arrays as a source
+    keys, envelope -> cipher -> seal -> object_files, sealed    keys by name, what travels, sealed files, sealed arrays as a source
     journal, sync            records of what is durable; whole files and synced folders
     errors                   one line each, with what to change
 

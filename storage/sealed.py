@@ -19,7 +19,7 @@ from storage.errors import BadInput
 from storage.files import Bytes, as_bytes, opened, read_at
 from storage.grid import Piece, pieces
 from storage.matrix import Block, Matrix
-from storage.objects import object_file, overhead, unseal, unseal_file
+from storage.object_files import object_file, overhead, unseal, unseal_file
 from storage.seal import SEAL_HEADER, Seal, read_seal
 from storage.zarr_header import fingerprint, open_thin
 from storage.zarr_thin import ThinZarr, corrupt

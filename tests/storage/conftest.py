@@ -12,7 +12,7 @@ from numcodecs import LZ4, Blosc, GZip, Shuffle, Zlib, Zstd
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
 from storage import OutputSpec, Staging, create_staging
-from storage.objects import object_file
+from storage.object_files import object_file
 from storage.seal import Seal, create_seal, write_seal
 
 Write = Callable[[Path, np.ndarray], None]

@@ -14,7 +14,7 @@ import pytest
 import zarr
 
 from storage import CODECS, BadInput, CorruptData, OutputSpec, create_staging, held_bytes, open_matrix, write_block
-from storage.objects import write_object
+from storage.object_files import write_object
 from storage.seal import SEAL_HEADER, Seal, create_seal, read_seal, rewrap, write_seal
 from storage.sealed import SealedZarr
 
@@ -174,7 +174,7 @@ def test_what_other_readers_say_is_no_array(sealed: Path) -> None:
 
 def test_chunks_read_as_plain_ones_are_errors_and_never_numbers(sealed: Path, seal: Seal) -> None:
     """Even who puts the metadata beside them gets nothing."""
-    from storage.objects import read_object
+    from storage.object_files import read_object
 
     (sealed / "zarr.json").write_bytes(read_object(sealed, "zarr.json", seal))
     with pytest.raises((ValueError, RuntimeError)):

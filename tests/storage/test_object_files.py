@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from storage import CorruptData
-from storage.objects import object_file, overhead, read_object, seal_parts, unseal, write_object
+from storage.object_files import object_file, overhead, read_object, seal_parts, unseal, write_object
 from storage.seal import Seal, create_seal
 
 KEYS = ("zarr.json", "gemmflow/manifest", "gemmflow/metadata")
