@@ -10,6 +10,7 @@
     record, manifest         what every stored byte must be
     result, scrub, repair    a published result, opened, checked, mended
     sync                     whole files and synced folders
+    keys, envelope -> cipher -> seal -> object_files, sealed    keys by name, sealed files, what travels, any object, a source
     errors                   one line each, with what to change
 
 This package knows slices, never tiles, and is the only one that knows Zarr.
@@ -20,6 +21,7 @@ from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs
 from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver
 from storage.formats import FORMATS, Format, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
+from storage.keys import check_key_id, resolve_key
 from storage.lease import Lease, require_free
 from storage.matrix import Block, Matrix, Source
 from storage.output import OutputSpec, default_chunks
@@ -29,6 +31,7 @@ from storage.record import ChunkRecord
 from storage.result import Result, open_result, read_certificate
 from storage.salvage import salvage
 from storage.scrub import Damage, scrub
+from storage.seal import Seal, create_seal, read_seal, rewrap, write_seal
 from storage.settled import Decision, declare_codec, read_settled, settle
 from storage.staging import (
     Found,
@@ -70,16 +73,19 @@ __all__ = [
     "OutputSpec",
     "Refused",
     "Result",
+    "Seal",
     "Source",
     "Staging",
     "TakenOver",
     "WriteResult",
     "automatic_codecs",
     "certify",
+    "check_key_id",
     "check_out",
     "check_space",
     "chunk_buffer_bytes",
     "contents_stamp",
+    "create_seal",
     "create_staging",
     "declare_codec",
     "default_chunks",
@@ -94,10 +100,13 @@ __all__ = [
     "publish",
     "read_certificate",
     "read_journal",
+    "read_seal",
     "read_settled",
     "replace_file",
     "require_free",
     "resolve_codec",
+    "resolve_key",
+    "rewrap",
     "salvage",
     "scan_journal",
     "scrub",
@@ -108,4 +117,5 @@ __all__ = [
     "taken_over",
     "write_atomically",
     "write_block",
+    "write_seal",
 ]

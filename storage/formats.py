@@ -8,6 +8,7 @@ from pathlib import Path
 from storage.errors import BadInput
 from storage.matrix import Matrix
 from storage.npy import is_npy, open_npy
+from storage.sealed import is_sealed, open_sealed
 from storage.zarr_header import is_zarr, open_zarr
 
 
@@ -22,6 +23,7 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
+    "sealed": Format(is_sealed, open_sealed),
     "zarr": Format(is_zarr, open_zarr),
     "npy": Format(is_npy, open_npy),
 }

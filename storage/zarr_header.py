@@ -72,6 +72,21 @@ def open_zarr(path: Path) -> Matrix:
     if name is None:
         raise BadInput(group_message(path))
     raw = (path / name).read_bytes()
+    header, thin = _parse(path, name, raw, fingerprint(path / name, raw))
+    return _thin_matrix(header, thin) if thin else _fallback(header)
+
+
+def open_thin(path: Path, name: str, raw: bytes, mark: str) -> tuple[Matrix, ThinZarr] | None:
+    """Describe an array whose metadata were read by the caller; None where the thin path does not read it. Raises BadInput."""
+    header, thin = _parse(path, name, raw, mark)
+    return (_thin_matrix(header, thin), thin) if thin else None
+
+
+def _thin_matrix(header: Header, thin: ThinZarr) -> Matrix:
+    return _matrix(header, thin, thin.chunks, thin.shards.edges if thin.shards else None)
+
+
+def _parse(path: Path, name: str, raw: bytes, mark: str) -> tuple[Header, ThinZarr | None]:
     try:
         document: Document = json.loads(raw)
         if name == "zarr.json" and document["node_type"] == "group":
@@ -80,11 +95,10 @@ def open_zarr(path: Path) -> Matrix:
             raise BadInput(f"{path} is Zarr version {document['zarr_format']}: write the array again as version 2 or 3")
         shape = accept_shape(str(path), tuple(int(length) for length in document["shape"]))
         native, source = _dtype(path, name, document), _THIN[name]
-        header = Header(path, name, document, shape, native, _fingerprint(path / name, raw))
-        thin = source(header)
+        header = Header(path, name, document, shape, native, mark)
+        return header, source(header)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise BadInput(f"{path} has a damaged {name} ({type(error).__name__}: {error}): restore it or write the array again") from error
-    return _matrix(header, thin, thin.chunks, thin.shards.edges if thin.shards else None) if thin else _fallback(header)
 
 
 def group_message(path: Path) -> str:
@@ -151,7 +165,8 @@ def _fallback(header: Header) -> Matrix:
     return _matrix(header, source, chunks, files if array.shards else None)
 
 
-def _fingerprint(file: Path, raw: bytes) -> str:
+def fingerprint(file: Path, raw: bytes) -> str:
+    """Hash of a file's content, size and time of change."""
     facts = file.stat()
     return hashlib.sha256(raw + f"{facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()
 

@@ -1,5 +1,6 @@
 """Stored matrices of every kind that the contract tests run over."""
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from numcodecs import LZ4, Blosc, GZip, Shuffle, Zlib, Zstd
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec
 
 from storage import OutputSpec, Staging, certify, create_staging, publish, write_block
+from storage.object_files import object_file
+from storage.seal import Seal, create_seal, write_seal
 
 Write = Callable[[Path, np.ndarray], None]
 
@@ -162,3 +165,30 @@ def store(tmp_path: Path) -> Store:
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def seal(monkeypatch: pytest.MonkeyPatch) -> Seal:
+    """The seal of a new array, its key in the environment under the name k1; another key is there as k2."""
+    pytest.importorskip("cryptography")
+    for name in ("K1", "K2"):
+        monkeypatch.setenv(f"GEMMFLOW_KEY_{name}", secrets.token_hex(32))
+    return create_seal("k1")
+
+
+SealFolder = Callable[[Path, Seal], Path]
+
+
+@pytest.fixture
+def seal_folder() -> SealFolder:
+    """Seal a plain array where it lies, object by object."""
+
+    def sealed(folder: Path, seal: Seal) -> Path:
+        write_seal(folder, seal)
+        for file in [file for file in folder.rglob("*") if file.is_file() and file != folder / "gemmflow-seal.json"]:
+            key, content = str(file.relative_to(folder)), file.read_bytes()
+            file.unlink()
+            object_file(folder, key, seal).write_bytes(b"".join(map(bytes, seal.open().seal(key, [content]))))
+        return folder
+
+    return sealed
