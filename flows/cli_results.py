@@ -58,7 +58,7 @@ def info(result: Result, output: Output) -> int:
         manifest = found.manifest
     summary = {"root": found.root, "damaged": [damage.key for damage in found.damages], "notes": list(found.notes)}
     if manifest is not None:
-        summary |= {"chunks": len(manifest.chunks), "bytes_stored": manifest.stored_bytes}
+        summary |= {"chunks": len(manifest.chunks), "bytes_stored": found.stored_bytes}
     if output.json_path is not None:
         chunks = [asdict(chunk) for chunk in manifest.chunks] if manifest else []
         write_json({**found.certificate, "manifest": {**summary, "chunks": chunks}}, output.json_path)

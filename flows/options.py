@@ -39,6 +39,7 @@ METAVARS = {
     "portable": "yes|no",
     "precision": "NAME",
     "round": "MODE",
+    "seal": "KEY-ID",
     "shard": "ROWS,COLS",
     "workers": "N",
 }

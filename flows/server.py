@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from storage.keys import VARIABLE
 from tasks.errors import BadInput, GemmflowError
 from tasks.hardware import cache_folder
 
@@ -91,7 +92,7 @@ class TemporaryServer:
         )
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_API")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_API", VARIABLE))}
         common = {"PREFECT_HOME": str(self.home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING"}
         if self._service.ui:
             return inherited | common | {"PREFECT_SERVER_UI_API_URL": self.url, "PREFECT__SERVER_FINAL": "1"}

@@ -21,7 +21,7 @@ from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs
 from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver
 from storage.formats import FORMATS, Format, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
-from storage.keys import check_key_id, resolve_key
+from storage.keys import check_key_id
 from storage.lease import Lease, require_free
 from storage.matrix import Block, Matrix, Source
 from storage.output import OutputSpec, default_chunks
@@ -31,7 +31,7 @@ from storage.record import ChunkRecord
 from storage.result import Result, open_result, read_certificate
 from storage.salvage import salvage
 from storage.scrub import Damage, scrub
-from storage.seal import Seal, create_seal, read_seal, rewrap, write_seal
+from storage.seal import Seal, create_seal, find_seal, read_seal, require_key, rewrap, write_seal
 from storage.settled import Decision, declare_codec, read_settled, settle
 from storage.staging import (
     Found,
@@ -90,6 +90,7 @@ __all__ = [
     "declare_codec",
     "default_chunks",
     "discard",
+    "find_seal",
     "find_staging",
     "held_bytes",
     "is_published",
@@ -104,8 +105,8 @@ __all__ = [
     "read_settled",
     "replace_file",
     "require_free",
+    "require_key",
     "resolve_codec",
-    "resolve_key",
     "rewrap",
     "salvage",
     "scan_journal",

@@ -4,7 +4,7 @@
     magic   the 8 bytes b"GMMFJL1\\n"
     record  length   4 bytes, little endian: bytes of the payload
             check    4 bytes, little endian: crc32c over the length's bytes and the payload
-            payload  one JSON object in UTF-8, with a "kind"
+            payload  one JSON object in UTF-8, with a "kind"; in a sealed run sealed as object "journal/<n>", n counting from 0
 
 A record counts once it is whole and its checksum holds. A crash leaves at most a torn tail: reading stops at the first record
 that is torn or damaged and reports how many bytes before it are good. Records are durable after `sync`.
@@ -22,7 +22,10 @@ from typing import Self
 
 import google_crc32c
 
+from storage.chain import Undecodable
 from storage.errors import BadInput, GemmflowError
+from storage.object_files import sealed_bytes, unsealed_bytes
+from storage.seal import Seal
 from storage.sync import PARTIAL, sync_folder, write_all, write_error
 
 Record = dict[str, object]
@@ -45,8 +48,10 @@ class JournalScan:
 class Journal:
     """The open journal of a run. One process writes; its threads may share it."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, count: int, seal: Seal | None) -> None:
         self.path = path
+        self._count, self._seal = count, seal
+        """Records in the file, and what seals the next one."""
         self._descriptor = descriptor
         self._lock = threading.Lock()
         self._pending = False
@@ -54,17 +59,17 @@ class Journal:
         """After a failed sync nobody knows what is on disk, and the next one may seem to succeed."""
 
     @classmethod
-    def create(cls, path: Path, records: Iterable[Record] = ()) -> Self:
+    def create(cls, path: Path, records: Iterable[Record] = (), seal: Seal | None = None) -> Self:
         """Start a journal that holds `records`, durable, in place of any that is there; raises DiskFull, GemmflowError.
 
         What was there before is no longer reached by its path: who still has it open writes to nothing.
         """
-        fresh = path.with_name(f"{path.name}{PARTIAL}")
+        fresh, framed = path.with_name(f"{path.name}{PARTIAL}"), [frame(record, place, seal) for place, record in enumerate(records)]
         try:
             fresh.unlink(missing_ok=True)
             descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
             try:
-                write_all(descriptor, [MAGIC + b"".join(map(frame, records))])
+                write_all(descriptor, [MAGIC + b"".join(framed)])
                 os.fsync(descriptor)
                 fresh.rename(path)
                 sync_folder(str(path.parent))
@@ -74,23 +79,24 @@ class Journal:
                 raise
         except OSError as error:
             raise write_error(path, error) from error
-        return cls(path, descriptor)
+        return cls(path, descriptor, len(framed), seal)
 
     @classmethod
-    def reopen(cls, path: Path) -> Self:
+    def reopen(cls, path: Path, seal: Seal | None = None) -> Self:
         """Go on with a journal: its good records are kept, a torn tail is cut off. Raises BadInput, DiskFull, GemmflowError."""
-        return cls.create(path, read_journal(path))
+        return cls.create(path, read_journal(path, seal), seal)
 
     def append(self, record: Record) -> None:
         """Add a record; it is durable after the next `sync`. Raises DiskFull with the record taken back, ValueError where it is no JSON."""
-        framed = frame(record)
         with self._lock:
+            framed = frame(record, self._count, self._seal)
             good = os.fstat(self._descriptor).st_size
             try:
                 write_all(self._descriptor, [framed])
             except OSError as error:
                 os.ftruncate(self._descriptor, good)
                 raise write_error(self.path, error) from error
+            self._count += 1
             self._pending = True
 
     def sync(self) -> None:
@@ -123,14 +129,14 @@ class Journal:
         self.close()
 
 
-def frame(record: Record) -> bytes:
-    """Return the bytes of one record: length, checksum, payload."""
-    payload = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+def frame(record: Record, place: int = 0, seal: Seal | None = None) -> bytes:
+    """Return the bytes of one record at its place in a journal: length, checksum, payload."""
+    payload = sealed_bytes(seal, f"journal/{place}", json.dumps(record, separators=(",", ":"), allow_nan=False).encode())
     return _HEAD.pack(len(payload), _check(len(payload), payload)) + payload
 
 
-def scan_journal(path: Path) -> JournalScan:
-    """Read the good part of a journal; raises BadInput where the file is missing or is no journal."""
+def scan_journal(path: Path, seal: Seal | None = None) -> JournalScan:
+    """Read the good part of a journal; raises BadInput where the file is missing, is no journal, or its seal's key is missing."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -141,14 +147,25 @@ def scan_journal(path: Path) -> JournalScan:
         raise BadInput(f"{path} is no gemmflow journal of version 1: it starts with {content[: len(MAGIC)]!r}")
     records, good = list[Record](), len(MAGIC)
     while (end := _end_of_record(content, good)) is not None:
-        records.append(json.loads(content[good + _HEAD.size : end]))
+        record = _record(content[good + _HEAD.size : end], len(records), seal)
+        if record is None:
+            break
+        records.append(record)
         good = end
     return JournalScan(records, good)
 
 
-def read_journal(path: Path) -> list[Record]:
+def read_journal(path: Path, seal: Seal | None = None) -> list[Record]:
     """Return the good records of a journal, oldest first; `scan_journal` also says how many bytes they take."""
-    return scan_journal(path).records
+    return scan_journal(path, seal).records
+
+
+def _record(payload: bytes, place: int, seal: Seal | None) -> Record | None:
+    """The record in a payload, None where it does not unseal, or is sealed and nothing is known to open it."""
+    try:
+        return json.loads(unsealed_bytes(seal, f"journal/{place}", payload))
+    except (Undecodable, ValueError):
+        return None
 
 
 def _end_of_record(content: bytes, begin: int) -> int | None:

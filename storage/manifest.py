@@ -6,6 +6,8 @@
 
     root -> manifest -> metadata and chunks: who knows the root can check every bit of the result.
 
+A sealed result has the same three, sealed; sizes and hashes in them are those of the chunks before sealing.
+
 The text of a manifest, in the order of the chunk grid, numbers decimal, checksums and hashes hexadecimal:
 
     gemmflow manifest 1 blake3
@@ -23,8 +25,10 @@ from pathlib import Path
 
 from storage.errors import CorruptData
 from storage.grid import Pair
+from storage.object_files import read_object, write_object
 from storage.record import HASH_DIGITS, ChunkRecord, digest
-from storage.sync import sync_folder, write_atomically
+from storage.seal import Seal
+from storage.sync import sync_folder
 
 HEADER = "zarr.json"
 CERTIFICATE = "gemmflow"
@@ -59,7 +63,7 @@ class Manifest:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of all chunks on disk."""
+        """Bytes of all chunks on disk, before sealing."""
         return sum(chunk.nbytes for chunk in self.chunks)
 
     def render(self) -> bytes:
@@ -114,7 +118,9 @@ def render_metadata(document: dict[str, object], certificate: dict[str, object])
     return content
 
 
-def write_manifest(array: Path, metadata: bytes, chunks: tuple[ChunkRecord, ...], notes: tuple[str, ...] = ()) -> str:
+def write_manifest(
+    array: Path, metadata: bytes, chunks: tuple[ChunkRecord, ...], notes: tuple[str, ...] = (), seal: Seal | None = None
+) -> str:
     """Put manifest, metadata and, last, zarr.json with the root into an array's folder, each whole and durable; returns the root.
 
     Raises OSError.
@@ -122,25 +128,26 @@ def write_manifest(array: Path, metadata: bytes, chunks: tuple[ChunkRecord, ...]
     content = Manifest(len(metadata), digest(metadata), chunks, notes).render()
     root = digest(content)
     (array / FOLDER).mkdir(exist_ok=True)
-    write_atomically(array / MANIFEST, content)
-    write_atomically(array / METADATA, metadata)
-    write_atomically(array / HEADER, with_root(metadata, root))
+    write_object(array, MANIFEST, content, seal)
+    write_object(array, METADATA, metadata, seal)
+    write_object(array, HEADER, with_root(metadata, root), seal)
     sync_folder(str(array))
     return root
 
 
-def read_manifest(folder: Path, root: str, out: Path) -> Manifest:
+def read_manifest(folder: Path, root: str, out: Path, seal: Seal | None = None) -> Manifest:
     """The manifest of a result, named OUT, whose root is known; raises CorruptData where it is missing or not the root's."""
     path = out / MANIFEST
     try:
-        content = (folder / MANIFEST).read_bytes()
+        content = read_object(folder, MANIFEST, seal)
         if digest(content) != root:
             raise ValueError("it does not have the hash that zarr.json names as root")
         return Manifest.parse(content)
     except OSError as error:
         raise CorruptData(f"{path} cannot be read ({error.strerror}): gemmflow repair makes it again") from error
-    except ValueError as error:
-        raise CorruptData(f"{path} is damaged ({error}): gemmflow repair makes it again") from error
+    except (ValueError, CorruptData) as error:
+        why = error if isinstance(error, ValueError) else "it does not unseal"
+        raise CorruptData(f"{path} is damaged ({why}): gemmflow repair makes it again") from error
 
 
 def _chunk(line: str) -> ChunkRecord:

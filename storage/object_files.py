@@ -40,6 +40,16 @@ def overhead(seal: Seal | None) -> int:
     return SEAL_OVERHEAD if seal else 0
 
 
+def sealed_bytes(seal: Seal | None, key: str, content: bytes) -> bytes:
+    """Return the file of a small object."""
+    return b"".join(part if isinstance(part, bytes) else part.tobytes() for part in seal_parts(seal, key, [content]))
+
+
+def unsealed_bytes(seal: Seal | None, key: str, stored: bytes) -> bytes:
+    """Return the small object in a file; raises Undecodable where it is not this very object."""
+    return unseal(seal, key, np.frombuffer(stored, np.uint8)).tobytes() if seal else stored
+
+
 def read_object(folder: Path, key: str, seal: Seal | None) -> bytes:
     """Return the plain bytes of an object.
 
@@ -52,12 +62,11 @@ def read_object(folder: Path, key: str, seal: Seal | None) -> bytes:
 def unseal_file(path: Path, key: str, stored: bytes, seal: Seal | None) -> bytes:
     """Return the plain bytes of an object whose file was read; raises as `read_object` does."""
     try:
-        return unseal(seal, key, np.frombuffer(stored, np.uint8)).tobytes()
+        return unsealed_bytes(seal, key, stored)
     except Undecodable as error:
         raise CorruptData(f"{path} {error}; restore it from a copy") from error
 
 
 def write_object(folder: Path, key: str, content: bytes, seal: Seal | None) -> None:
     """Put an object in place, whole and durable. Raises OSError, BadInput where the seal's key is missing or another one."""
-    parts = seal_parts(seal, key, [content])
-    write_atomically(object_file(folder, key, seal), b"".join(part if isinstance(part, bytes) else part.tobytes() for part in parts))
+    write_atomically(object_file(folder, key, seal), sealed_bytes(seal, key, content))

@@ -29,6 +29,8 @@ class OutputSpec:
     """Row of CODECS, or one of GOALS until the data have chosen."""
     shard: tuple[int, int] | None = None
     """Edges in elements of what one file holds, whole multiples of the chunk's; None: a file for each chunk."""
+    sealed: bool = False
+    """Whether every file is encrypted; shards are not."""
 
     def __post_init__(self) -> None:
         if self.stored not in ACCEPTED:
@@ -41,6 +43,8 @@ class OutputSpec:
             )
         if self.shard and (min(self.shard) < 1 or any(edge % chunk for edge, chunk in zip(self.shard, self.chunks, strict=True))):
             raise BadInput(f"shard {self.shard} must be whole multiples of chunks {self.chunks} in both directions")
+        if self.shard and self.sealed:
+            raise BadInput("sealed results have no shards: leave out seal or shard")
         resolve_codec(self.codec).require(self.stored)
 
     @property

@@ -19,7 +19,9 @@ from storage.zarr_header import is_array
 
 SPARE_BYTES = 16 << 20
 
-_ARRAY_ENTRY = re.compile(rf"zarr\.json|\.zarray|\.zattrs|gemmflow|c|(c\.)?\d+(\.\d+)*|.*{re.escape(PARTIAL)}")
+_ARRAY_ENTRY = re.compile(
+    rf"zarr\.json(\.sealed)?|gemmflow-seal\.json|\.zarray|\.zattrs|gemmflow|c|(c\.)?\d+(\.\d+)*|.*{re.escape(PARTIAL)}"
+)
 
 
 def check_out(out: Path, inputs: list[Path], overwrite: bool) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from storage.errors import GemmflowError, Refused, TakenOver
 from storage.manifest import HEADER, ordered, render_metadata, write_manifest
+from storage.object_files import read_object, write_object
 from storage.record import ChunkRecord
 from storage.staging import Staging, discard, taken_over
-from storage.sync import PARTIAL, sync_folder, write_atomically, write_error
+from storage.sync import PARTIAL, sync_folder, write_error
 
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
@@ -44,9 +45,9 @@ def set_attributes(staging: Staging, attributes: dict[str, object]) -> None:
     """
     path = Path(staging.array, HEADER)
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_object(Path(staging.array), HEADER, staging.seal))
         document["attributes"] = {**document.get("attributes", {}), **attributes}
-        write_atomically(path, json.dumps(document, indent=2, allow_nan=False).encode())
+        write_object(Path(staging.array), HEADER, json.dumps(document, indent=2, allow_nan=False).encode(), staging.seal)
     except OSError as error:
         raise _gone(staging) or write_error(path, error) from error
 
@@ -59,8 +60,8 @@ def certify(staging: Staging, certificate: dict[str, object], chunks: Iterable[C
     """
     array, every = Path(staging.array), ordered(chunks, staging.spec.grid)
     try:
-        metadata = render_metadata(json.loads((array / HEADER).read_bytes()), {**certificate, "run_id": staging.run_id})
-        return write_manifest(array, metadata, every, notes)
+        metadata = render_metadata(json.loads(read_object(array, HEADER, staging.seal)), {**certificate, "run_id": staging.run_id})
+        return write_manifest(array, metadata, every, notes, staging.seal)
     except OSError as error:
         raise _gone(staging) or write_error(array, error) from error
 

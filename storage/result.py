@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from storage.errors import BadInput, CorruptData
+from storage.errors import BadInput, CorruptData, GemmflowError
 from storage.formats import open_matrix
 from storage.manifest import CERTIFICATE, HEADER, Manifest, read_manifest
 from storage.matrix import Matrix
+from storage.object_files import read_object
+from storage.seal import Seal, find_seal
 
 _TRIES = 3
 
@@ -31,9 +33,14 @@ class Result:
     """A path that stays with this result, whatever happens to OUT."""
 
     @cached_property
+    def seal(self) -> Seal | None:
+        """What opens it, its key found; None where it is plain. Raises BadInput where the key is missing or another one."""
+        return _opened_seal(self.folder, self.out)
+
+    @cached_property
     def certificate(self) -> dict[str, object]:
         """What the run wrote about itself; raises BadInput where this is no result of gemmflow, CorruptData where it is damaged."""
-        return _certificate(self.folder, self.out)
+        return _certificate(self.folder, self.out, self.seal)
 
     @property
     def root(self) -> str:
@@ -45,7 +52,7 @@ class Result:
         """What every file must be. Raises BadInput where the result has none, CorruptData where it is damaged."""
         if not self.root:
             raise BadInput(f"{self.out} has no manifest: it was written by an older gemmflow; compute it again with multiply --overwrite")
-        return read_manifest(self.folder, self.root, self.out)
+        return read_manifest(self.folder, self.root, self.out, self.seal)
 
     @cached_property
     def matrix(self) -> Matrix:
@@ -74,7 +81,7 @@ def read_certificate(out: Path) -> dict[str, object]:
     """
     if not out.exists():
         raise BadInput(f"{out} does not exist: check the path")
-    return _certificate(out, out)
+    return _certificate(out, out, _opened_seal(out, out))
 
 
 def _hold(out: Path) -> int:
@@ -95,9 +102,24 @@ def _hold(out: Path) -> int:
     raise BadInput(f"{out} is exchanged faster than it can be opened: try again")
 
 
-def _certificate(folder: Path, out: Path) -> dict[str, object]:
+def _opened_seal(folder: Path, out: Path) -> Seal | None:
     try:
-        certificate = json.loads((folder / HEADER).read_bytes())["attributes"][CERTIFICATE]
+        seal = find_seal(folder)
+    except GemmflowError as error:
+        raise type(error)(str(error).replace(str(folder), str(out), 1)) from error
+    try:
+        if seal is not None:
+            seal.open()
+    except BadInput as error:
+        raise BadInput(f"{out} is sealed: {error}") from error
+    return seal
+
+
+def _certificate(folder: Path, out: Path, seal: Seal | None) -> dict[str, object]:
+    try:
+        certificate = json.loads(read_object(folder, HEADER, seal))["attributes"][CERTIFICATE]
+    except CorruptData as error:
+        raise CorruptData(f"{out} has a {HEADER} that does not unseal: gemmflow repair restores it") from error
     except OSError as error:
         raise BadInput(f"{out} is no result of gemmflow: its {HEADER} cannot be read ({error.strerror})") from error
     except ValueError as error:

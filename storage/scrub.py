@@ -8,17 +8,19 @@ zarr.json, its copy and the manifest vouch for each other: of the three, any one
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from storage.buffers import borrow
 from storage.chain import CRC_BYTES, Undecodable, crc32c
-from storage.errors import BadInput
+from storage.errors import BadInput, CorruptData
 from storage.files import Bytes, opened, read_at
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, blank_root, with_root
+from storage.object_files import object_file, overhead, read_object, unseal
 from storage.output import OutputSpec
 from storage.record import ChunkRecord, Digest, digest
 from storage.result import Result
+from storage.seal import Seal, unsound_headers
 from storage.shard import encoded_chunks, guarded
 
 REPAIRS = "repairs"
@@ -43,6 +45,13 @@ class Assessment:
     manifest: Manifest | None
     """None where it is damaged."""
     damages: tuple[Damage, ...]
+    seal: Seal | None = None
+    """What opens the result; None where it is plain."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all chunks on disk; 0 where the manifest is damaged."""
+        return self.manifest.stored_bytes + len(self.manifest.chunks) * overhead(self.seal) if self.manifest else 0
 
     @cached_property
     def certificate(self) -> dict[str, object]:
@@ -70,7 +79,8 @@ class Assessment:
         outer, files = document["codecs"][0], tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
         sharded = outer["name"] == "sharding_indexed"
         height, width = outer["configuration"]["chunk_shape"] if sharded else files
-        return OutputSpec((rows, cols), document["data_type"], (height, width), str(storage["codec"]), files if sharded else None)
+        shard, sealed = files if sharded else None, self.seal is not None
+        return OutputSpec((rows, cols), document["data_type"], (height, width), str(storage["codec"]), shard, sealed)
 
     @property
     def keys(self) -> list[str]:
@@ -80,10 +90,17 @@ class Assessment:
 
 
 def assess(result: Result) -> Assessment:
-    """Judge zarr.json, its copy and the manifest by each other.
+    """Judge zarr.json, its copy and the manifest by each other, and the headers of a seal by what they opened.
 
-    Raises BadInput where this is no result of gemmflow with a manifest, or too little of its metadata is left.
+    Raises BadInput where this is no result of gemmflow with a manifest, too little of its metadata is left, or a key is missing.
     """
+    seal, found = result.seal, _judged(result)
+    headers = unsound_headers(result.folder, seal) if seal else []
+    damages = [Damage(name, "is missing or damaged; its copy is sound") for name in headers]
+    return replace(found, seal=seal, damages=(*found.damages, *damages))
+
+
+def _judged(result: Result) -> Assessment:
     header, copy, content = (_read(result, key) for key in (HEADER, METADATA, MANIFEST))
     if header is None and content is None:
         raise BadInput(f"{result.out} is no result of gemmflow: it has neither {HEADER} nor {MANIFEST}")
@@ -197,21 +214,24 @@ def _checked_body(stored: Bytes, record: ChunkRecord | None, spec: OutputSpec) -
 
 
 def _load(result: Result, key: str, nbytes: int | None) -> Bytes:
-    path = result.folder / key
-    expected = path.stat().st_size if nbytes is None else nbytes
+    path = object_file(result.folder, key, result.seal)
+    expected = path.stat().st_size if nbytes is None else nbytes + overhead(result.seal)
     with opened(str(path)) as descriptor:
         stored = borrow("stored", expected + 1)
         size = read_at(descriptor, stored, 0)
     if size != expected:
         raise Undecodable(f"has {'more than ' if size > expected else ''}{min(size, expected)} bytes, not {expected}")
-    return stored[:size]
+    return unseal(result.seal, key, stored[:size])
 
 
 def _read(result: Result, key: str) -> bytes | None:
+    """A small object, None where it cannot be read, empty where it does not unseal."""
     try:
-        return (result.folder / key).read_bytes()
+        return read_object(result.folder, key, result.seal)
     except OSError:
         return None
+    except CorruptData:
+        return b""
 
 
 def _parse(content: bytes | None) -> Manifest | None:

@@ -1,6 +1,7 @@
 """The seal of an array: the value that travels, and the clear header that lies in a sealed OUT.
 
     OUT/gemmflow-seal.json       clear: version, algorithm, id of the array, name of the user's key, wrapped data key, checksum
+    OUT/gemmflow/seal.json       a copy: either of the two is enough
     OUT/zarr.json.sealed         sealed as object "zarr.json": Zarr metadata, certificate, root
     OUT/c/0/3                    sealed as object "c/0/3": the chunk as it would lie in a plain OUT, its checksum included
     OUT/gemmflow/manifest, ..    sealed as objects "gemmflow/manifest", ..
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from storage.cipher import Cipher
 
 SEAL_HEADER = "gemmflow-seal.json"
+SEAL_COPY = "gemmflow/seal.json"
+SEAL_FILES = (SEAL_HEADER, SEAL_COPY)
 ALGORITHM = "AES-256-GCM"
 VERSION = 1
 
@@ -77,13 +80,43 @@ def rewrap(seal: Seal, key_id: str) -> Seal:
     return _sealed(seal.array_id, key_id, _data_key(seal))
 
 
+def require_key(key_id: str) -> None:
+    """Raise BadInput where nothing can be sealed here under the key of this name."""
+    create_seal(key_id)
+
+
+def find_seal(folder: Path) -> Seal | None:
+    """The seal of an array's or a run's folder, from its header or the copy; None where it has neither. Raises as `read_seal` does."""
+    return read_seal(folder) if any((folder / name).exists() for name in SEAL_FILES) else None
+
+
 def read_seal(folder: Path) -> Seal:
-    """Read the header of a sealed array; raises BadInput where there is none or a newer one, CorruptData where it is damaged."""
-    path = folder / SEAL_HEADER
+    """Read the header of a sealed array, or its copy where the header is lost.
+
+    Raises BadInput where there is none or a newer one, CorruptData where both are damaged.
+    """
+    try:
+        return _read(folder, SEAL_HEADER)
+    except (BadInput, CorruptData):
+        try:
+            return _read(folder, SEAL_COPY)
+        except (BadInput, CorruptData):
+            pass
+        raise
+
+
+def unsound_headers(folder: Path, seal: Seal) -> list[str]:
+    """Names of the header and its copy, where they are not the seal's."""
+    content = render_seal(seal)
+    return [name for name in SEAL_FILES if not (folder / name).is_file() or (folder / name).read_bytes() != content]
+
+
+def _read(folder: Path, name: str) -> Seal:
+    path = folder / name
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"{folder} is no sealed array: its {SEAL_HEADER} cannot be read ({error.strerror})") from error
+        raise BadInput(f"{folder} is no sealed array: its {name} cannot be read ({error.strerror})") from error
     seal, kind = _parse(content)
     if seal is not None:
         return seal
@@ -93,8 +126,10 @@ def read_seal(folder: Path) -> Seal:
 
 
 def write_seal(folder: Path, seal: Seal) -> None:
-    """Put the header into an array's folder, whole and durable, in place of an older one. Raises OSError."""
+    """Put the header and its copy into an array's folder, each whole and durable, in place of older ones. Raises OSError."""
     write_atomically(folder / SEAL_HEADER, render_seal(seal))
+    (folder / SEAL_COPY).parent.mkdir(exist_ok=True)
+    write_atomically(folder / SEAL_COPY, render_seal(seal))
 
 
 def render_seal(seal: Seal) -> bytes:

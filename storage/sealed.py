@@ -19,8 +19,8 @@ from storage.errors import BadInput
 from storage.files import Bytes, as_bytes, opened, read_at
 from storage.grid import Piece, pieces
 from storage.matrix import Block, Matrix
-from storage.object_files import object_file, overhead, unseal, unseal_file
-from storage.seal import SEAL_HEADER, Seal, read_seal
+from storage.object_files import SEALED_NAMES, object_file, overhead, unseal, unseal_file
+from storage.seal import SEAL_FILES, Seal, read_seal
 from storage.zarr_header import fingerprint, open_thin
 from storage.zarr_thin import ThinZarr, corrupt
 
@@ -89,8 +89,8 @@ class SealedZarr:
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether the path is a folder with the header of a sealed array."""
-    return (path / SEAL_HEADER).is_file()
+    """Whether the path is a folder with the header of a sealed array, its copy, or sealed metadata."""
+    return any((path / name).is_file() for name in (*SEAL_FILES, *SEALED_NAMES.values()))
 
 
 def open_sealed(path: Path) -> Matrix:

@@ -18,9 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from storage.chain import Undecodable
 from storage.codecs import Codec
 from storage.errors import GemmflowError, TakenOver
-from storage.sync import PARTIAL, sync_folder, write_all, write_atomically, write_error
+from storage.object_files import read_object, sealed_bytes, unsealed_bytes, write_object
+from storage.seal import Seal
+from storage.sync import PARTIAL, sync_folder, write_all, write_error
 
 Decision = dict[str, object]
 
@@ -31,15 +34,15 @@ TORN_SECONDS = 5.0
 """How long a decision may be half written where there are no links."""
 
 
-def settle(path: Path, decide: Callable[[], Decision]) -> Decision:
+def settle(path: Path, decide: Callable[[], Decision], seal: Seal | None = None) -> Decision:
     """Return the decision at `path`, durable; where there is none yet, `decide` makes one and the first to write wins.
 
     `decide` returns JSON. Raises TakenOver (the folder is gone), DiskFull, GemmflowError (the file is torn).
     """
     try:
         if not path.exists():
-            _offer(path, json.dumps(decide(), allow_nan=False).encode())
-        decision = _read(path)
+            _offer(path, sealed_bytes(seal, path.name, json.dumps(decide(), allow_nan=False).encode()))
+        decision = _read(path, seal)
         sync_folder(str(path.parent))  # also for a loser: what it writes next relies on the winner's file
     except FileNotFoundError as error:
         raise TakenOver(f"{error.filename} is gone: the run ended or was taken over meanwhile") from error
@@ -48,22 +51,21 @@ def settle(path: Path, decide: Callable[[], Decision]) -> Decision:
     return decision
 
 
-def read_settled(path: Path) -> Decision | None:
+def read_settled(path: Path, seal: Seal | None = None) -> Decision | None:
     """Return what was settled, None where nothing was; raises GemmflowError where it cannot be read."""
     try:
-        return _read(path)
+        return _read(path, seal)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise GemmflowError(f"{path} cannot be read ({error.strerror}): check the file system, then run again") from error
 
 
-def declare_codec(array: str, codec: Codec, itemsize: int) -> None:
+def declare_codec(array: str, codec: Codec, itemsize: int, seal: Seal | None = None) -> None:
     """Make a codec the one that the array's zarr.json names, whole and durable; raises OSError."""
-    header = Path(array, "zarr.json")
-    document = json.loads(header.read_bytes())
+    document = json.loads(read_object(Path(array), "zarr.json", seal))
     name_codec(document, codec, itemsize)
-    write_atomically(header, json.dumps(document, indent=2).encode())
+    write_object(Path(array), "zarr.json", json.dumps(document, indent=2).encode(), seal)
 
 
 def name_codec(document: dict[str, Any], codec: Codec, itemsize: int) -> None:
@@ -102,13 +104,13 @@ def _create(path: Path, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path) -> Decision:
+def _read(path: Path, seal: Seal | None) -> Decision:
     """Read the decision; without links the winner may still be writing it."""
     deadline = time.monotonic() + TORN_SECONDS
     while True:
         try:
-            return json.loads(path.read_bytes())
-        except ValueError as error:
+            return json.loads(unsealed_bytes(seal, path.name, path.read_bytes()))
+        except (ValueError, Undecodable) as error:
             if time.monotonic() > deadline:
                 raise GemmflowError(f"{path} is torn, so nothing was stored by it: remove it, then run again") from error
             time.sleep(0.01)

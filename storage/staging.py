@@ -6,6 +6,7 @@
             array/zarr.json, array/c/..  the new result as it grows
             journal                      which tiles are durable
             holder                       who writes (see lease)
+            gemmflow-seal.json           what opens array and journal of a sealed run
     parent/OUT.gemmflow-new-..           a staging folder in the making, for a moment
     parent/OUT.gemmflow-old-..           what is being removed, or is still read by somebody
 
@@ -31,7 +32,9 @@ from typing import Any, Literal
 from storage.errors import BadInput, Refused, TakenOver
 from storage.journal import Journal, Record
 from storage.manifest import CERTIFICATE, HEADER
+from storage.object_files import write_object
 from storage.output import OutputSpec
+from storage.seal import SEAL_HEADER, Seal, find_seal, render_seal, write_seal
 from storage.settled import name_codec
 from storage.sync import sync_folder, write_atomically, write_error
 
@@ -61,6 +64,12 @@ class Staging:
     """What is written."""
     durability: Durability
     """power: a written block survives a power loss; process: it survives the death of the process."""
+    seal: Seal | None = None
+    """What seals array and journal; None where they are plain."""
+
+    def __post_init__(self) -> None:
+        if self.spec.sealed != (self.seal is not None):
+            raise ValueError(f"a result with sealed={self.spec.sealed} does not go with {'a' if self.seal else 'no'} seal")
 
     @property
     def home(self) -> str:
@@ -97,12 +106,19 @@ class Found:
         """The run's folder."""
         return Path(f"{self.out}{HOME}", f"{self.run_id}.{self.epoch}")
 
+    @property
+    def seal(self) -> Seal | None:
+        """What opens it; None where it is plain. Raises as `read_seal` does."""
+        return find_seal(self.folder)
+
     def staging(self, spec: OutputSpec, durability: Durability) -> Staging:
         """The same folder, for who writes to it."""
-        return Staging(str(self.out), self.run_id, self.epoch, spec, durability)
+        return Staging(str(self.out), self.run_id, self.epoch, spec, durability, self.seal)
 
 
-def create_staging(out: Path, spec: OutputSpec, durability: Durability, run_id: str, records: Iterable[Record] = ()) -> Staging:
+def create_staging(
+    out: Path, spec: OutputSpec, durability: Durability, run_id: str, records: Iterable[Record] = (), seal: Seal | None = None
+) -> Staging:
     """Make the staging folder of a run, with the metadata of the array, its folders and a journal that starts with `records`.
 
     Raises BadInput where the parent folder is missing or read-only, Refused where OUT has a staging folder already, DiskFull
@@ -111,7 +127,7 @@ def create_staging(out: Path, spec: OutputSpec, durability: Durability, run_id: 
     if not _RUN.fullmatch(run_id):
         raise ValueError(f"run id {run_id!r} must be 1 to 64 letters, digits, dashes or underscores")
     place = require_parent(out)
-    staging = Staging(str(place), run_id, 1, spec, durability)
+    staging = Staging(str(place), run_id, 1, spec, durability, seal)
     try:
         _appear(staging, tuple(records))
         sync_folder(str(place.parent))
@@ -192,8 +208,8 @@ def leftovers(out: Path) -> list[Path]:
     return [*([Path(f"{place}{HOME}")] if Path(f"{place}{HOME}").is_dir() else []), *_beside(place, (NEW, OLD, PROBE))]
 
 
-def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
-    """Write the metadata of an array that is not finished, whole and durable. Raises OSError."""
+def write_header(array: Path, spec: OutputSpec, run_id: str, seal: Seal | None = None) -> None:
+    """Write the metadata of an array that is not finished, and what opens it, whole and durable. Raises OSError."""
     import zarr  # noqa: PLC0415  workers write chunks without it
 
     store: dict[str, Any] = {}
@@ -210,11 +226,19 @@ def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
     )
     document = json.loads(store[HEADER].to_bytes())
     name_codec(document, spec.compression, spec.stored.itemsize)
-    write_atomically(array / HEADER, json.dumps(document, indent=2).encode())
+    if seal is not None:
+        write_seal(array, seal)
+    write_object(array, HEADER, json.dumps(document, indent=2).encode(), seal)
 
 
 def is_published(found: Found) -> bool:
-    """Whether the run had made its result visible before it ended: what lies in its folder is not its array any more."""
+    """Whether the run had made its result visible before it ended: what lies in its folder is not its array any more. Needs no key."""
+    array, mine = found.folder / "array", found.seal
+    there = find_seal(array)
+    if mine and not there:
+        return not array.is_dir() or any((array / name).is_file() for name in (HEADER, ".zarray"))
+    if mine or there:
+        return not (mine and there and mine.array_id == there.array_id)
     try:
         attributes = json.loads((found.folder / "array" / HEADER).read_bytes())["attributes"]
         return attributes[CERTIFICATE]["run_id"] != found.run_id
@@ -263,7 +287,7 @@ def _appear(staging: Staging, records: tuple[Record, ...]) -> None:
         try:
             fresh.mkdir()
             with held(fresh):
-                _fill(fresh / Path(staging.folder).name, staging.spec, records)
+                _fill(fresh / Path(staging.folder).name, staging, records)
                 fresh.rename(staging.home)
             return
         except (FileNotFoundError, BlockingIOError):
@@ -273,12 +297,15 @@ def _appear(staging: Staging, records: tuple[Record, ...]) -> None:
             shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _fill(folder: Path, spec: OutputSpec, records: tuple[Record, ...]) -> None:
+def _fill(folder: Path, staging: Staging, records: tuple[Record, ...]) -> None:
+    spec, seal = staging.spec, staging.seal
     for path in (folder, folder / "array", folder / "array" / "c"):
         path.mkdir()
     for row in range(spec.grid[0]):
         (folder / "array" / "c" / str(row)).mkdir()
-    write_header(folder / "array", spec, folder.name.rpartition(".")[0])
-    Journal.create(folder / "journal", records).close()
+    if seal is not None:
+        write_atomically(folder / SEAL_HEADER, render_seal(seal))
+    write_header(folder / "array", spec, staging.run_id, seal)
+    Journal.create(folder / "journal", records, seal).close()
     for path in (folder / "array" / "c", folder / "array", folder, folder.parent):
         sync_folder(str(path))

@@ -5,6 +5,7 @@
 A chunk that is whole and contiguous in the block is compressed where it stands. A chunk that holds only the fill value is
 written like any other: absence is never an answer. A shard is one file of many chunks, each written as soon as it is encoded,
 the index last; it is never read and never changed. Only chunks wholly beyond the array's edge, without an element, are left out.
+In a sealed result body and checksum are encrypted before they reach a file, see seal.
 """
 
 import time
@@ -17,8 +18,10 @@ import numpy as np
 from storage.buffers import borrow
 from storage.chain import crc32c
 from storage.codecs import GOALS, suffix
+from storage.envelope import sealing_bytes
 from storage.grid import Piece, pieces
 from storage.matrix import Block
+from storage.object_files import seal_parts
 from storage.output import OutputSpec
 from storage.record import ChunkRecord, Digest, digest
 from storage.shard import INDEX_COPIES, Filling
@@ -51,21 +54,22 @@ class WriteResult:
     records: tuple[ChunkRecord, ...]
     """One for each file, in the order of the grid."""
     encode_seconds: float
-    """Padding, compressing, checksums, hashes."""
+    """Padding, compressing, checksums, hashes, sealing."""
     write_seconds: float
     """Files, renames, syncs."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes stored."""
+        """Bytes stored, as they are before sealing."""
         return sum(record.nbytes for record in self.records)
 
 
 def chunk_buffer_bytes(spec: OutputSpec) -> int:
-    """Upper bound in bytes of what one thread holds beside the block while it writes: a padded chunk and its encoding."""
+    """Upper bound in bytes of what one thread holds beside the block while it writes: a padded chunk, its encoding, that sealed."""
     codec, nbytes = spec.compression, spec.chunk_bytes
     index = INDEX_COPIES * spec.shards.index_bytes if spec.shards else 0
-    return nbytes + codec.max_encoded_bytes(nbytes) + codec.working_bytes(nbytes) + index
+    sealing = sealing_bytes(codec.max_encoded_bytes(nbytes)) if spec.sealed else 0
+    return nbytes + codec.max_encoded_bytes(nbytes) + codec.working_bytes(nbytes) + index + sealing
 
 
 def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements) -> WriteResult:
@@ -103,9 +107,10 @@ def _write_chunk(staging: Staging, block: Block | Elements, piece: Piece, record
     body = staging.spec.compression.compress(chunk)
     checksum = crc32c(body)
     encoded = values if staging.spec.compression.chain.in_place else digest(body)
-    done = time.perf_counter()
     key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
-    replace_file(f"{staging.array}/{key}", (body, end), staging.durability == "power")
+    parts = seal_parts(staging.seal, key, (body, end))
+    done = time.perf_counter()
+    replace_file(f"{staging.array}/{key}", parts, staging.durability == "power")
     seconds[0] += done - begin
     seconds[1] += time.perf_counter() - done
     records.append(ChunkRecord(key, body.size + len(end), checksum, encoded, values))

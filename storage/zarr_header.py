@@ -124,7 +124,9 @@ def arrays_inside(group: Path) -> list[str]:
 
 
 def is_array(folder: Path, files: list[str]) -> bool:
-    """Whether a folder with these files is a Zarr array."""
+    """Whether a folder with these files is a Zarr array, plain or sealed."""
+    if "zarr.json.sealed" in files:
+        return True
     if "zarr.json" not in files:
         return ".zarray" in files
     try:

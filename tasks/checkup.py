@@ -123,7 +123,7 @@ def check_up(out: Path, ask: Ask = Ask()) -> Checkup:  # noqa: B008 - frozen
             level="full" if ask.full else "quick",
             root=found.root,
             chunks=len(found.keys),
-            bytes_stored=found.manifest.stored_bytes if found.manifest else 0,
+            bytes_stored=found.stored_bytes,
             damages=tuple(damages),
             tiles=damaged_tiles(result, [damage.key for damage in damages]),
             seconds=time.monotonic() - started,
@@ -154,6 +154,6 @@ def _against(result: Result, found: Assessment, out: Path) -> "Against":
     from tasks.against import check_against  # noqa: PLC0415 - loads torch
 
     origin = origin_of(found, str(out))
-    staging = Staging(str(out), "verify", 1, found.spec, "process")
+    staging = Staging(str(out), "verify", 1, found.spec, "process", found.seal)
     recipe = replace(origin.recipe(origin.problem(), staging), seed=secrets.randbits(31))
     return check_against(recipe, result.matrix, origin.certificate)

@@ -129,7 +129,7 @@ def decision_path(staging: Staging) -> Path:
 
 def settled(staging: Staging) -> CodecDecision | None:
     """What was chosen, None where no tile was stored yet or the caller named a codec."""
-    decision = read_settled(decision_path(staging))
+    decision = read_settled(decision_path(staging), staging.seal)
     return CodecDecision.from_json(decision) if decision else None
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from storage import Matrix, open_matrix
+from storage import Matrix, Seal, open_matrix
 from tasks.errors import ClusterMismatch, GemmflowError
 
 if TYPE_CHECKING:
@@ -48,6 +48,22 @@ def check_files(cluster: "Cluster", token_path: Path, token: str, matrices: Sequ
         if complaint is not None:
             text = _line(complaint) if isinstance(complaint, BaseException) else complaint
             raise ClusterMismatch(f"worker {address} {text}: every worker must see the inputs and OUT under the same paths")
+
+
+def check_seal(cluster: "Cluster", seal: Seal) -> None:
+    """Raise ClusterMismatch, naming worker and key, unless every worker opens what is sealed."""
+    for address, complaint in _ask(cluster, try_seal, seal).items():
+        if complaint is not None:
+            raise ClusterMismatch(f"worker {address}: {_line(complaint) if isinstance(complaint, BaseException) else complaint}")
+
+
+def try_seal(seal: Seal) -> str | None:
+    """Why this process cannot open a seal, or None; runs on workers, and only names travel."""
+    try:
+        seal.open()
+    except GemmflowError as error:
+        return str(error)
+    return None
 
 
 def describe_code() -> dict[str, str]:

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from storage import CODECS, GOALS
+from storage import CODECS, GOALS, check_key_id
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
 from tasks.rounding import RoundingMode
@@ -88,6 +88,9 @@ class Job(BaseModel):
     bound still holds. Needs max_error; exact products are never rounded."""
     durability: Durability = "power"
     """power: every chunk is on disk (fsync) before its tile counts as done; process: survives a crash of the program only."""
+    seal: str | None = None
+    """Name of the key that seals the product: it is encrypted as it is written. The key itself comes from the environment, a file
+    or the system's keyring. Default: a plain Zarr array."""
     allow_nonfinite: bool = False
     """Accept NaN and infinity: the rows and columns they reach are listed and stand outside the certificate."""
     overwrite: bool = False
@@ -147,6 +150,16 @@ class Job(BaseModel):
             raise ValueError(f"{info.field_name} is {value[0]},{value[1]}: both edges must be at least 1")
         return value
 
+    @field_validator("seal")
+    @classmethod
+    def _seal_is_a_key_id(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                check_key_id(value)
+            except BadInput as error:
+                raise ValueError(f"seal: {error}") from None
+        return value
+
     @field_validator("round", mode="before")
     @classmethod
     def _no_is_a_word(cls, value: object) -> object:
@@ -173,6 +186,12 @@ class Job(BaseModel):
             (rows, cols), (height, width) = self.shard, self.chunk
             fitting = f"{-(-rows // height) * height},{-(-cols // width) * width}"
             raise ValueError(f"shard is {rows},{cols} but chunk is {height},{width}: give whole multiples of the chunk, such as {fitting}")
+        return self
+
+    @model_validator(mode="after")
+    def _sealed_files_are_chunks(self) -> "Job":
+        if self.seal and self.shard:
+            raise ValueError("sealed results have no shards: leave out seal or shard")
         return self
 
     @model_validator(mode="after")

@@ -52,7 +52,7 @@ def outputs(job: Job, shape: tuple[int, int], dtype: str) -> Iterator[OutputSpec
         return
     rows, cols = min(rows, m), min(cols, n)
     while True:
-        yield OutputSpec(shape=shape, dtype=dtype, chunks=(rows, cols), codec=codec)
+        yield OutputSpec(shape=shape, dtype=dtype, chunks=(rows, cols), codec=codec, sealed=job.seal is not None)
         if job.chunk or max(rows, cols) <= _SMALLEST_EDGE:
             return
         rows, cols = max(ceil(rows / 2), min(rows, _SMALLEST_EDGE)), max(ceil(cols / 2), min(cols, _SMALLEST_EDGE))

@@ -15,6 +15,7 @@ from storage import (
     OutputSpec,
     Staging,
     check_space,
+    create_seal,
     create_staging,
     discard,
     salvage,
@@ -25,7 +26,7 @@ from storage import (
 from tasks.clusters import Cluster
 from tasks.compression import choice_for
 from tasks.errors import Refused
-from tasks.handshake import check_files, check_workers
+from tasks.handshake import check_files, check_seal, check_workers
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
 from tasks.outcome import Measurement
@@ -82,13 +83,16 @@ def new_run_id() -> str:
 def prepare(job: Job, problem: Problem, hardware: Hardware, plan: Plan, cluster: Cluster) -> Run:
     """Check the workers, then stage the output, or take over that of an unfinished run of the same job. The caller ends the lease.
 
-    Raises ClusterMismatch (other code, other files), Refused (no room, or another run holds OUT); a new folder is not left behind.
+    Raises ClusterMismatch (other code, other files, a worker without the key), Refused (no room, or another run holds OUT); a new
+    folder is not left behind.
     """
     check_workers(cluster)
     started = time.time()
     unfinished = find_unfinished(job)
     run = _begin(job, problem, hardware, plan) if unfinished is None else _go_on(unfinished, (job, problem, hardware, plan))
     try:
+        if run.staging.seal is not None:
+            check_seal(cluster, run.staging.seal)
         _check_files(problem, run.staging, cluster)
     except BaseException:
         end(run)
@@ -111,13 +115,14 @@ def check_room(job: Job, problem: Problem, plan: Plan, done: Iterable[Measuremen
 
 
 def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
-    spec = OutputSpec(shape=(problem.m, problem.n), dtype=plan.dtype_out, chunks=plan.chunk, codec=plan.codec, shard=plan.shard)
+    seal = create_seal(job.seal) if job.seal is not None else None
+    spec = OutputSpec((problem.m, problem.n), plan.dtype_out, plan.chunk, plan.codec, plan.shard, sealed=seal is not None)
     check_room(job, problem, plan)
     sweep(Path(job.out))
     run_id = new_run_id()
     inputs = input_stamps(problem)
     records = [run_record(job, inputs, plan, spec)]
-    staging = create_staging(Path(job.out), spec, job.durability, run_id, records)
+    staging = create_staging(Path(job.out), spec, job.durability, run_id, records, seal)
     return Run(run_id, job, problem, hardware, plan, staging, time.time(), lease=Lease.take(staging), inputs=inputs)
 
 
@@ -131,7 +136,7 @@ def _go_on(unfinished: Unfinished, asked: tuple[Job, Problem, Hardware, Plan]) -
     lease = Lease.take(staging)
     try:
         tiles = _sound_tiles(unfinished, staging)
-        Journal.create(Path(staging.journal), [unfinished.started, *map(tile_record, tiles)]).close()
+        Journal.create(Path(staging.journal), [unfinished.started, *map(tile_record, tiles)], staging.seal).close()
         return Run(staging.run_id, job, problem, hardware, plan, staging, time.time(), tiles, lease, unfinished.inputs)
     except BaseException:
         lease.release()

@@ -8,6 +8,7 @@ import numpy as np
 
 from storage import certify, declare_codec, resolve_codec
 from storage import publish as publish_array
+from storage.object_files import overhead
 from tasks.compression import CodecDecision, Weighed, settled
 from tasks.outcome import Certificate, Outcome
 from tasks.prepare import Run
@@ -37,7 +38,7 @@ def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
     """
     decision = settled(run.staging) if run.recipe.choose else None
     if decision:
-        declare_codec(run.staging.array, resolve_codec(decision.codec), run.staging.spec.stored.itemsize)
+        declare_codec(run.staging.array, resolve_codec(decision.codec), run.staging.spec.stored.itemsize, run.staging.seal)
     stored = _stored(run, outcome, decision)
     chunks = [chunk for tile in outcome.measurements for chunk in tile.chunks]
     root = certify(run.staging, _attributes(run, certificate, stored), chunks)
@@ -48,7 +49,7 @@ def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
 def _stored(run: Run, outcome: Outcome, decision: CodecDecision | None) -> Stored:
     rows, _, cols = run.plan.shape
     plain = rows * cols * np.dtype(run.plan.dtype_out).itemsize
-    encoded = sum(tile.bytes_stored for tile in outcome.measurements)
+    encoded = sum(tile.bytes_stored + len(tile.chunks) * overhead(run.staging.seal) for tile in outcome.measurements)
     if decision:
         return Stored(decision.codec, decision.why, plain / encoded, encoded, codecs=decision.weighed)
     return Stored(run.plan.codec, "asked for", plain / encoded, encoded)

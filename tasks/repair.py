@@ -33,12 +33,12 @@ from storage.scrub import Assessment, assess
 from tasks.checkup import Place, damaged_tiles
 from tasks.clusters import Cluster
 from tasks.errors import BadInput, CorruptData, NotCertified, Refused
-from tasks.handshake import check_workers
+from tasks.handshake import check_seal, check_workers
 from tasks.hardware import Hardware
 from tasks.outcome import Certificate, Measurement
 from tasks.plan import Plan
 from tasks.prepare import Run, new_run_id
-from tasks.resume import REPAIR, input_stamps, is_repair
+from tasks.resume import REPAIR, began_as, input_stamps
 from tasks.run import Observer, multiply
 from tasks.stored import Origin, origin_of
 from tasks.verify import measured_bound, rounding_of, scale_of
@@ -118,10 +118,10 @@ def _begin(found: Assessment, origin: Origin) -> Staging:
     left = find_staging(place)
     if left is not None:
         require_free(left)
-        if not is_repair(left):
+        if not began_as(REPAIR, left):
             raise Refused(f"{place} has an unfinished run in {left.folder}: finish it, or remove it with gemmflow clean {place}")
         discard(left)
-    return create_staging(place, found.spec, "power", new_run_id(), [REPAIR])
+    return create_staging(place, found.spec, "power", new_run_id(), [REPAIR], found.seal)
 
 
 class _Repair:
@@ -156,6 +156,8 @@ class _Repair:
         only = frozenset(index for index in range(len(walk)) if walk.place(index) in tiles)
         with open_cluster(origin.job.cluster, plan) as cluster:
             check_workers(cluster)
+            if self.staging.seal is not None:
+                check_seal(cluster, self.staging.seal)
             run = Run(
                 self.staging.run_id, origin.job, origin.problem(), _NOWHERE, plan, self.staging, time.time(), lease=self.lease, only=only
             )

@@ -28,6 +28,9 @@ from tasks.planner import make_plan
 from tasks.survey import Problem
 from tasks.units import format_bytes
 
+EXPORT: Record = {"kind": "export"}
+"""First record of an export's journal: nothing of it is worth keeping."""
+
 REPAIR: Record = {"kind": "repair"}
 """First record of a repair's journal: it is begun afresh, never gone on with."""
 
@@ -104,10 +107,14 @@ def find_unfinished(job: Job) -> Unfinished | None:
     if is_published(found):
         discard(found)
         return None
-    if is_repair(found):
+    _require_seal(found, job)
+    if began_as(EXPORT, found):
+        discard(found)
+        return None
+    if began_as(REPAIR, found):
         raise Refused(f"{job.out} has an unfinished repair: repeat gemmflow repair {job.out}, or remove it with {_clean(job)}")
     try:
-        records = tuple(read_journal(found.folder / "journal"))
+        records = tuple(read_journal(found.folder / "journal", found.seal))
         if records and records[0]["kind"] == "run" and read_plan(records[0]["plan"]):
             return Unfinished(found, records)
     except (BadInput, ValidationError, KeyError):
@@ -115,12 +122,25 @@ def find_unfinished(job: Job) -> Unfinished | None:
     raise Refused(f"the unfinished run in {found.folder} cannot be read: its journal is damaged; remove it with {_clean(job)}")
 
 
-def is_repair(found: Found) -> bool:
-    """Whether the folder was left by a repair."""
+def began_as(first: Record, found: Found) -> bool:
+    """Whether the folder's journal starts with this record, as that of a repair or an export. Raises BadInput where its key is missing."""
+    seal = found.seal
+    if seal is not None:
+        seal.open()
     try:
-        return read_journal(found.folder / "journal")[:1] == [REPAIR]
+        return read_journal(found.folder / "journal", seal)[:1] == [first]
     except BadInput:
         return False
+
+
+def _require_seal(found: Found, job: Job) -> None:
+    """Raise Refused where the unfinished run is sealed under another key than asked: without the right one nothing of it can be read."""
+    seal = found.seal
+    if seal is not None and seal.key_id != job.seal:
+        raise Refused(
+            f"{job.out} has an unfinished run ({found.run_id}) that differs: seal was {seal.key_id}, now it is {_shown(job.seal)}; "
+            f"ask the same to go on with it, or remove it with {_clean(job)}"
+        )
 
 
 def require_same(unfinished: Unfinished, job: Job, problem: Problem) -> None:

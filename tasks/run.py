@@ -53,7 +53,7 @@ def multiply(run: Run, cluster: Cluster, observe: Observer) -> Outcome:
     Raises what a tile raises (NonFinite, CorruptData, DiskFull), NotCertified when a tile fails its check twice, WorkersLost.
     Staging is kept then, and the message names it.
     """
-    with Journal.reopen(Path(run.staging.journal)) as journal:
+    with Journal.reopen(Path(run.staging.journal), run.staging.seal) as journal:
         drive = _Drive(run, cluster, journal, observe)
         try:
             return drive.to_the_end()

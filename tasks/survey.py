@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from storage import Matrix, check_out, open_matrix
+from storage import Matrix, check_out, open_matrix, require_key
 from tasks.errors import BadInput
 from tasks.job import Job
 
@@ -108,8 +108,8 @@ class Problem:
 def survey(job: Job) -> Problem:
     """Read the headers of A, B and C0 and check that the product makes sense and OUT can be had.
 
-    Raises BadInput (missing or foreign paths, shapes that do not fit, OUT that exists or lies inside an input) and Refused
-    (overwrite on a file system that cannot exchange folders).
+    Raises BadInput (missing or foreign paths, shapes that do not fit, OUT that exists or lies inside an input, a key that is not
+    known) and Refused (overwrite on a file system that cannot exchange folders).
     """
     problem = Problem(
         Operand(open_matrix(job.a), job.transpose_a),
@@ -118,6 +118,8 @@ def survey(job: Job) -> Problem:
     )
     _check_inner(problem)
     _check_added(problem)
+    if job.seal is not None:
+        require_key(job.seal)
     inputs = [Path(path) for path in (job.a, job.b, job.add) if path is not None]
     check_out(Path(job.out), inputs, job.overwrite)
     return problem

@@ -66,7 +66,7 @@ def _settle(staging: Staging, choice: CodecChoice, accumulator: torch.Tensor) ->
     def decide() -> dict[str, object]:
         return try_codecs(take_pieces(accumulator, spec), choice).to_json()
 
-    name = str(settle(decision_path(staging), decide)["codec"])
+    name = str(settle(decision_path(staging), decide, staging.seal)["codec"])
     _SETTLED.clear()  # a process works on one run at a time
     _SETTLED[staging.folder] = name
     return name

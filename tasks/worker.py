@@ -14,12 +14,14 @@ from importlib import import_module
 from pathlib import Path
 
 SETTINGS: dict[str, object] = {
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
     "distributed.worker.preload": [],
     "distributed.worker.profile.enabled": False,
     "distributed.worker.http.routes": [],
     "distributed.diagnostics.nvml": False,
 }
-"""Dask settings of a worker: nothing is loaded, sampled or served that a tile does not need."""
+"""Dask settings of a worker: nothing is loaded, sampled or served that a tile does not need, and nothing it holds goes to disk."""
 
 DEATH_SECONDS = 10
 """A worker that cannot reach its scheduler for so long ends."""

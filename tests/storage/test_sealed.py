@@ -51,7 +51,7 @@ def test_the_bits_that_were_sealed(tmp_path: Path, values: np.ndarray, codec: st
     assert read(folder).tobytes() == values.tobytes()
 
 
-@pytest.mark.parametrize("name", sorted(name for name in THIN if name.startswith("v3")))
+@pytest.mark.parametrize("name", sorted(name for name in THIN if name.startswith("v3") and "sharded" not in name))
 def test_every_thin_chain_can_be_sealed(tmp_path: Path, values: np.ndarray, name: str, seal: Seal, seal_folder: SealFolder) -> None:
     THIN[name](tmp_path / "a", values)
     assert read(seal_folder(tmp_path / "a", seal)).tobytes() == values.tobytes()
