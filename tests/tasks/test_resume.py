@@ -79,7 +79,7 @@ def test_without_an_unfinished_run_there_is_a_new_plan(started, monkeypatch, tmp
 )
 def test_a_difference_is_named_and_nothing_is_lost(started, change, named):
     job, problem, _, _ = started
-    with pytest.raises(Refused, match="unfinished run .r1. that differs") as caught:
+    with pytest.raises(Refused, match=r"unfinished run \(r1\) that differs") as caught:
         plan_or_resume(job.model_copy(update=change), problem, None)
     assert named in str(caught.value) and f"gemmflow clean {job.out}" in str(caught.value)
     assert len(find_unfinished(job).tiles) == 2
