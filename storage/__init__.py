@@ -1,6 +1,7 @@
 """Matrices on disk: open an input, read a slice, write a result so that it is whole or absent.
 
-    formats -> matrix        what is on disk, as one small value      npy, zarr_header -> zarr_thin | zarr_python
+    address, folder          where an array is; its files, on this host or below a URL (objects, objects_client, objects_errors)
+    formats -> matrix        what is stored, as one small value      npy, zarr_header -> zarr_thin | zarr_python
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, codecs            decoding any common chain; the table of compressions for results
     place -> output -> write -> publish -> result      may it be written, where, block by block, made visible, checked
@@ -10,9 +11,10 @@
 This package knows slices, never tiles, and is the only one that knows Zarr.
 """
 
+from storage.address import absolute, is_url
 from storage.buffers import held_bytes
 from storage.codecs import CODECS, DEFAULT_CODEC, Codec, resolve_codec
-from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused
+from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, Unreachable
 from storage.formats import FORMATS, Format, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
 from storage.matrix import Block, Matrix, Source
@@ -42,7 +44,9 @@ __all__ = [
     "Refused",
     "Source",
     "Staging",
+    "Unreachable",
     "WriteResult",
+    "absolute",
     "check_out",
     "check_space",
     "chunk_buffer_bytes",
@@ -50,6 +54,7 @@ __all__ = [
     "default_chunks",
     "discard",
     "held_bytes",
+    "is_url",
     "open_matrix",
     "preload",
     "publish",

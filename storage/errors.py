@@ -31,3 +31,7 @@ class CorruptData(GemmflowError):
 
 class DiskFull(GemmflowError):
     """The file system, a quota or a file-size limit stopped a write; what was complete before it is still there."""
+
+
+class Unreachable(GemmflowError):
+    """An object store did not answer, refused, or broke off more often than is tried again; what it holds is unharmed."""

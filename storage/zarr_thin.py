@@ -1,4 +1,4 @@
-"""The thin path: chunks of a local Zarr array read and decoded straight into the caller's memory.
+"""The thin path: chunks of a Zarr array read and decoded straight into the caller's memory.
 
     chunk file --readinto--> encoded bytes --decode--> the chunk's place in `out`          (whole chunk, contiguous there)
                                            --decode--> decoded chunk --copy--> its place   (every other piece)
@@ -7,9 +7,7 @@ Encoded bytes and decoded chunk share one buffer of the thread, and only the pag
 are read where they belong. A matrix whose chunks span its width is decoded directly into row-stacked places.
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,8 @@ from numpy.typing import NDArray
 from storage.buffers import borrow
 from storage.chain import CRC_BYTES, WORKING_BYTES, Chain, Undecodable, check_trailing_crc
 from storage.errors import CorruptData
-from storage.files import Bytes, as_bytes, opened, read_at
+from storage.files import Bytes, as_bytes
+from storage.folder import Folder, Opened
 from storage.grid import Piece, pieces
 from storage.matrix import Block
 
@@ -38,10 +37,10 @@ class ChunkKeys:
 
 @dataclass(frozen=True)
 class ThinZarr:
-    """The elements of a local Zarr array whose chunks are encoded by a common chain."""
+    """The elements of a Zarr array whose chunks are encoded by a common chain."""
 
-    folder: str
-    """Absolute path of the array."""
+    folder: Folder
+    """Where its files are."""
     header: str
     """Name of the metadata file in it."""
     chunks: tuple[int, int]
@@ -63,7 +62,7 @@ class ThinZarr:
     @property
     def scratch_bytes(self) -> int:
         """Upper bound in bytes of what one thread holds beside the caller's array."""
-        return self._buffer_bytes + (0 if self.chain.in_place else WORKING_BYTES)
+        return self._buffer_bytes + self.folder.scratch_bytes + (0 if self.chain.in_place else WORKING_BYTES)
 
     @property
     def _buffer_bytes(self) -> int:
@@ -77,8 +76,8 @@ class ThinZarr:
     def _read_piece(self, region: Block, piece: Piece) -> int:
         key = self.keys.key(piece.chunk)
         try:
-            with opened(f"{self.folder}/{key}") as descriptor:
-                self._decode_piece(descriptor, region, piece)
+            with self.folder.opened(key) as file:
+                self._decode_piece(file, region, piece)
         except FileNotFoundError:
             require_header(self.folder, self.header)
             region[...] = np.frombuffer(self.fill, region.dtype)[0]
@@ -89,46 +88,45 @@ class ThinZarr:
             raise corrupt(self.folder, key, f"cannot be read ({error.strerror})") from error
         return self.chunk_bytes
 
-    def _decode_piece(self, descriptor: int, region: Block, piece: Piece) -> None:
+    def _decode_piece(self, file: Opened, region: Block, piece: Piece) -> None:
         direct = region.shape == self.chunks and region.flags.c_contiguous
         buffer = borrow("read", self._buffer_bytes)
         whole = region if direct else buffer[: self.chunk_bytes].view(region.dtype).reshape(self.chunks)
-        self._decode(descriptor, as_bytes(whole), buffer[self.chunk_bytes :])
+        self._decode(file, as_bytes(whole), buffer[self.chunk_bytes :])
         if not np.dtype(self.stored).isnative:
             whole.byteswap(inplace=True)
         if not direct:
             region[...] = whole[piece.inside]
 
-    def _decode(self, descriptor: int, target: Bytes, buffer: Bytes) -> None:
-        size, bound = os.fstat(descriptor).st_size, self.chain.max_encoded_bytes(target.size)
+    def _decode(self, file: Opened, target: Bytes, buffer: Bytes) -> None:
+        size, bound = file.size, self.chain.max_encoded_bytes(target.size)
         if size > bound:
             raise Undecodable(f"has {size} bytes, more than any encoding of {target.size} decoded bytes")
         if self.chain.in_place:
-            read_plain(descriptor, target, self.chain.checksum)
+            read_plain(file, target, self.chain.checksum)
             return
         encoded = buffer[:size]
-        if read_at(descriptor, encoded, 0) < size:
+        if file.read_at(encoded, 0) < size:
             raise Undecodable(f"ended before its {size} bytes were read")
         self.chain.decode(encoded, target)
 
 
-def read_plain(descriptor: int, target: Bytes, checksum: bool) -> None:
+def read_plain(file: Opened, target: Bytes, checksum: bool) -> None:
     """Read an uncompressed chunk into place and verify the checksum behind it; raises Undecodable."""
-    size = os.fstat(descriptor).st_size
-    if size != target.size + CRC_BYTES * checksum or read_at(descriptor, target, 0) < target.size:
-        raise Undecodable(f"has {size} bytes, a whole chunk has {target.size + CRC_BYTES * checksum}")
+    if file.size != target.size + CRC_BYTES * checksum or file.read_at(target, 0) < target.size:
+        raise Undecodable(f"has {file.size} bytes, a whole chunk has {target.size + CRC_BYTES * checksum}")
     if checksum:
         suffix: NDArray[np.uint8] = np.empty(CRC_BYTES, np.uint8)
-        read_at(descriptor, suffix, target.size)
+        file.read_at(suffix, target.size)
         check_trailing_crc(target, suffix)
 
 
-def require_header(folder: str, header: str) -> None:
+def require_header(folder: Folder, header: str) -> None:
     """Raise CorruptData where the whole array is gone: only then is a missing chunk no fill value."""
-    if not Path(folder, header).is_file():
+    if not folder.holds(header):
         raise CorruptData(f"{folder} lost its {header} while it was read: restore the array and start again")
 
 
-def corrupt(folder: str, key: str, why: str) -> CorruptData:
+def corrupt(folder: Folder, key: str, why: str) -> CorruptData:
     """Build the error for a chunk that cannot be used."""
     return CorruptData(f"{folder} chunk {key} {why}: restore this chunk from its source")
