@@ -1,19 +1,24 @@
-"""Commands that look at a result: info, verify. They start nothing and need no Prefect."""
+"""Commands about a stored result: info, verify, repair, clean. They need no Prefect; `flows.workflow` has flows for schedules."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import typer
 from pydantic import BaseModel, ConfigDict
 
+from flows import upkeep
 from flows.options import Group, Output, command
-from flows.show import STANDARD_OUTPUT, complain, say, write_json
-from storage import read_certificate, verify_storage
+from flows.show import STANDARD_OUTPUT, say, write_json
+from flows.watching import watching
+from storage import open_result
+from storage.scrub import assess
+from tasks.checkup import Ask
+from tasks.errors import DamageFound
 
-DAMAGED = 4
-MOST_NAMED = 5
-"""Damaged chunks that an error line names."""
+UNSHOWN = ("choices", "predicted", "probes", "seed", "slots", "warnings")
+"""Parts of the stored plan that only machines need."""
 
 
 class Result(BaseModel):
@@ -25,40 +30,82 @@ class Result(BaseModel):
     """A product that gemmflow stored."""
 
 
+class Mending(BaseModel):
+    """How a result is repaired."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    full: bool = False
+    """Look for damage as closely as verify --full does."""
+    cluster: str | None = None
+    """Where the workers are: local, cuda, or the address of a Dask scheduler. Default: as when the result was made."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    command(app, "info", Group(Result), Group(Output, "What it shows"))(info)
-    command(app, "verify", Group(Result), Group(Output, "What it shows"))(verify)
+    shows = Group(Output, "What it shows")
+    command(app, "info", Group(Result), shows)(info)
+    command(app, "verify", Group(Result), Group(Ask, "How closely"), shows)(verify)
+    command(app, "repair", Group(Result), Group(Mending, "How"), shows)(repair)
+    command(app, "clean", Group(Result), shows)(clean)
 
 
 def info(result: Result, output: Output) -> int:
-    """Show how a result was made and how exact it is, from the certificate that is stored in it."""
-    certificate = read_certificate(_path(result))
+    """Show how a result was made and how exact it is, from the certificate and the manifest that are stored in it."""
+    with open_result(_path(result)) as opened:
+        found = assess(opened)
+        manifest = found.manifest
+    summary = {"root": found.root, "damaged": [damage.key for damage in found.damages], "notes": list(found.notes)}
+    if manifest is not None:
+        summary |= {"chunks": len(manifest.chunks), "bytes_stored": manifest.stored_bytes}
     if output.json_path is not None:
-        write_json(certificate, output.json_path)
+        chunks = [asdict(chunk) for chunk in manifest.chunks] if manifest else []
+        write_json({**found.certificate, "manifest": {**summary, "chunks": chunks}}, output.json_path)
     if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        say("\n".join(lines(certificate)))
+        plan = cast("dict[str, object]", found.certificate.get("plan", {}))
+        shown = {**found.certificate, "plan": {name: part for name, part in plan.items() if name not in UNSHOWN}}
+        del shown["root"]
+        say("\n".join(lines({**shown, "manifest": summary})))
     return 0
 
 
-def verify(result: Result, output: Output) -> int:
-    """Read every chunk of a result and check it; exit code 4 where one is missing or damaged."""
-    out = _path(result)
-    damaged = verify_storage(out)
+def verify(result: Result, ask: Ask, output: Output) -> int:
+    """Check every file of a result against its manifest; exit code 4 where one is missing or damaged.
+
+    Without options: sizes and checksums, as fast as the disk reads. --full also compares hashes and decodes all values.
+    """
+    checked = upkeep.verify(_path(result), ask)
     if output.json_path is not None:
-        write_json({"schema": 1, "out": str(out), "whole": not damaged, "damaged": damaged}, output.json_path)
-    if damaged:
-        complain(damage(out, damaged))
-        return DAMAGED
+        write_json(checked.to_json(), output.json_path)
+    if not checked.sound:
+        raise DamageFound(checked.line)
     if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        say(f"{out}: every chunk is there and matches its checksum")
+        say(checked.line)
     return 0
 
 
-def damage(out: Path, keys: list[str]) -> str:
-    """The error line."""
-    named = ", ".join(keys[:MOST_NAMED]) + (f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else "")
-    return f"{len(keys)} chunks of {out} are missing or damaged: {named}: compute it again with multiply --overwrite"
+def repair(result: Result, mending: Mending, output: Output) -> int:
+    """Compute again, from A and B, the tiles of a result that are damaged, and nothing else.
+
+    What comes out as it was is proved by its hash; what another processor computes differently has to pass its certificate.
+    """
+    with watching(output.quiet, f"repair of {result.out}"):
+        repaired = upkeep.repair(_path(result), mending.full, mending.cluster)
+    if output.json_path is not None:
+        write_json(repaired.to_json(), output.json_path)
+    if not output.quiet and output.json_path != STANDARD_OUTPUT:
+        say(repaired.line)
+    return 0
+
+
+def clean(result: Result, output: Output) -> int:
+    """Remove what unfinished runs left beside OUT; a run that still writes there is not touched."""
+    removed = [str(folder) for folder in upkeep.clean(_path(result))]
+    if output.json_path is not None:
+        write_json({"schema": 1, "removed": removed}, output.json_path)
+    if not output.quiet and output.json_path != STANDARD_OUTPUT:
+        say(f"removed {', '.join(removed)}" if removed else f"nothing of an unfinished run lies beside {result.out}")
+    return 0
 
 
 def lines(value: Mapping[str, object], indent: int = 0) -> list[str]:

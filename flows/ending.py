@@ -5,7 +5,6 @@ Exit codes: 0 done and certified; 1 failed while running; 2 bad input, nothing w
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import typer
 
@@ -34,13 +33,13 @@ def failure_line(error: BaseException, traces: Sequence[Traces]) -> str:
     message = _message(error)
     if traces and traces[-1].complete:
         return f"{message}; {traces[-1].out} is complete"
-    left = [str(folder) for folder in _unfinished(traces) if str(folder) not in message]
+    left = [folder for folder in _unfinished(traces) if folder not in message]
     return f"{message} ({_kept(left)})" if left else message
 
 
 def interrupted_line(arguments: list[str], traces: Sequence[Traces]) -> str:
-    """That a signal ended the command, what it left, and how to start again."""
-    left = [str(folder) for folder in _unfinished(traces)]
+    """That a signal ended the command, what it left, and how to go on."""
+    left = _unfinished(traces)
     if traces and traces[-1].complete:
         return f"interrupted, but {traces[-1].out} is complete" + (f" (left behind: {', '.join(left)}: delete it)" if left else "")
     if left:
@@ -48,12 +47,12 @@ def interrupted_line(arguments: list[str], traces: Sequence[Traces]) -> str:
     return interrupted(arguments)
 
 
-def _unfinished(traces: Sequence[Traces]) -> list[Path]:
-    return [folder for taken in traces for folder in taken.unfinished]
+def _unfinished(traces: Sequence[Traces]) -> list[str]:
+    return [str(taken.unfinished.folder) for taken in traces if taken.unfinished is not None]
 
 
 def _kept(folders: list[str]) -> str:
-    return f"unfinished result kept in {', '.join(folders)}: delete it or start again"
+    return f"what is finished is kept in {', '.join(folders)}: the same command goes on from there"
 
 
 def _message(error: BaseException) -> str:

@@ -25,6 +25,7 @@ from flows.signals import stopping
 from flows.traces import take_traces
 from tasks.job import Job
 from tasks.prepare import check_room
+from tasks.resume import describe, find_unfinished
 
 if TYPE_CHECKING:
     from tasks.plan import Plan
@@ -48,8 +49,10 @@ def run_job(job: Job, direct: bool, approve: Approve | None = None) -> "Report":
     with open_session() as session:
 
         def look(problem: "Problem", plan: "Plan") -> None:
-            check_room(job, problem, plan)
-            session.warn(take_traces(job.out).warning())
+            unfinished = find_unfinished(job)
+            check_room(job, problem, plan, unfinished.tiles if unfinished else ())
+            take_traces(job.out)
+            session.warn(describe(unfinished))
             if approve is not None:
                 approve(problem, plan)
 

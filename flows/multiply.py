@@ -27,6 +27,7 @@ def multiply(job: Job | None = None, /, *, direct: bool = False, **fields: objec
 
 def run_stages(job: Job, stages: Stages) -> "Report":
     """The stages, in order, within the open session."""
+    from tasks.prepare import end  # noqa: PLC0415 - loads Dask
     from tasks.report import Clock  # noqa: PLC0415 - needed last
 
     with open_session() as session:
@@ -35,9 +36,12 @@ def run_stages(job: Job, stages: Stages) -> "Report":
         plan = stages.plan(job, problem, hardware)
         with session.pool.cluster(job.cluster, plan) as cluster:
             run = stages.prepare(job, problem, hardware, plan, cluster)
-            outcome = stages.multiply(run, cluster, session.observe)
-            certificate = stages.verify(run, outcome)
-            stored = stages.publish(run, outcome, certificate)
+            try:
+                outcome = stages.multiply(run, cluster, session.observe)
+                certificate = stages.verify(run, outcome)
+                stored = stages.publish(run, outcome, certificate)
+            finally:
+                end(run)
         clock = Clock(startup_seconds=run.started_at - session.started, seconds=time.time() - run.started_at)
         session.started = time.time()
         session.report = stages.report(run, outcome, certificate, stored, clock)

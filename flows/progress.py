@@ -18,8 +18,8 @@ LINE_SECONDS = 10.0
 class Watcher(Protocol):
     """Somebody who watches runs: `begin`, then a call for each finished tile, then `end`. All in the driver's main thread."""
 
-    def begin(self, title: str, seconds: float) -> None:
-        """A run starts that is predicted to take `seconds`."""
+    def begin(self, title: str, seconds: float | None) -> None:
+        """A run starts that is predicted to take `seconds`; None where nothing is predicted."""
         ...
 
     def __call__(self, progress: Progress) -> None:
@@ -41,7 +41,7 @@ def choose_watcher(quiet: bool, stream: TextIO = sys.stderr) -> Watcher:
 class Nobody:
     """Sees nothing."""
 
-    def begin(self, title: str, seconds: float) -> None:
+    def begin(self, title: str, seconds: float | None) -> None:
         """Nothing to show."""
 
     def __call__(self, progress: Progress) -> None:
@@ -59,10 +59,10 @@ class Lines:
         self._title = ""
         self._next = 0.0
 
-    def begin(self, title: str, seconds: float) -> None:
+    def begin(self, title: str, seconds: float | None) -> None:
         """Say what starts."""
         self._title, self._next = title, time.monotonic() + LINE_SECONDS
-        self._write(f"starting, predicted {format_seconds(seconds)}")
+        self._write(f"starting{predicted(seconds)}")
 
     def __call__(self, progress: Progress) -> None:
         """Write a line when it is time."""
@@ -85,7 +85,7 @@ class Bar:
         self._stream = stream
         self._bars: Bars | None = None
 
-    def begin(self, title: str, seconds: float) -> None:
+    def begin(self, title: str, seconds: float | None) -> None:
         """Show an empty bar with the predicted time."""
         from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
@@ -100,7 +100,7 @@ class Bar:
         )
         self._bars = Bars(*columns, console=Console(file=self._stream), transient=True, refresh_per_second=4)
         self._bars.start()
-        self._bars.add_task(title, total=1.0, tiles="starting workers", rates="", left=f"predicted {format_seconds(seconds)}")
+        self._bars.add_task(title, total=1.0, tiles="starting workers", rates="", left=predicted(seconds).lstrip(", "))
 
     def __call__(self, progress: Progress) -> None:
         """Move the bar by work done, not by tiles: edge tiles are small."""
@@ -114,6 +114,11 @@ class Bar:
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
+
+
+def predicted(seconds: float | None) -> str:
+    """What was predicted, if anything."""
+    return "" if seconds is None else f", predicted {format_seconds(seconds)}"
 
 
 def rates(progress: Progress) -> str:

@@ -1,4 +1,4 @@
-"""Start runs from Prefect: a served deployment on one host without a work pool, and the server with its pages.
+"""Start runs from Prefect: served deployments on one host without a work pool, and the server with its pages.
 
 A served deployment names its flow by module, never by file: a file would be imported under another name, and what is then sent
 to Dask could not be imported there.
@@ -21,7 +21,7 @@ DEFAULT_API = "http://127.0.0.1:4200/api"
 
 
 def serve() -> None:
-    """Serve the deployment multiply/multiply until interrupted, on the server of PREFECT_API_URL or of this host.
+    """Serve the deployments multiply, verify and repair until interrupted, on the server of PREFECT_API_URL or of this host.
 
     Raises BadInput where no server answers.
     """
@@ -30,7 +30,7 @@ def serve() -> None:
         raise BadInput(f"no Prefect server answers at {api}: start one with gemmflow ui, or set PREFECT_API_URL")
     import_prefect()
     with prefect_settings(PREFECT_API_URL=api):
-        say(f"serving multiply/multiply on {api}; Ctrl-C ends it")
+        say(f"serving multiply, verify and repair on {api}; Ctrl-C ends it")
         _serve()
 
 
@@ -50,16 +50,19 @@ def _serve() -> None:
     from prefect.deployments.runner import RunnerDeployment  # noqa: PLC0415
     from prefect.types.entrypoint import EntrypointType  # noqa: PLC0415
 
-    from flows.workflow import multiply_flow  # noqa: PLC0415
+    from flows import workflow  # noqa: PLC0415
 
     os.environ |= run_environment()
     os.environ.setdefault(CONSOLE_LEVEL, "CRITICAL")  # the logs of runs are on their pages
-    deployment = multiply_flow.to_deployment(
-        name="multiply", description=multiply_flow.__doc__, tags=["gemmflow"], entrypoint_type=EntrypointType.MODULE_PATH
-    )
-    assert isinstance(deployment, RunnerDeployment)  # a coroutine only inside an event loop
+    deployments: list[RunnerDeployment] = []
+    for flow in (workflow.multiply_flow, workflow.verify_flow, workflow.repair_flow):
+        deployment = flow.to_deployment(
+            name=flow.name, description=flow.__doc__, tags=["gemmflow"], entrypoint_type=EntrypointType.MODULE_PATH
+        )
+        assert isinstance(deployment, RunnerDeployment)  # a coroutine only inside an event loop
+        deployments.append(deployment)
     with suppress(KeyboardInterrupt):  # how serving ends
-        serve_deployments(deployment, print_starting_message=False)
+        serve_deployments(*deployments, print_starting_message=False)
 
 
 def run_environment() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The stages in ONE table, as plain functions (`--direct`) or as Prefect tasks: the same work either way.
 
 A row says how Prefect sees a stage. Nothing is cached by Prefect: it cannot know that a Zarr array was deleted. Only `measure`
-is tried again, because it opens short-lived clusters and writes nothing; a stage that writes is repaired by a new run.
+is tried again, because it opens short-lived clusters and writes nothing; a stage that writes is gone on with by the next run.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ class Row:
 STAGES = (
     Row("survey", "tasks.survey:survey"),
     Row("measure", "tasks.calibrate:measure", retries=1),
-    Row("plan", "tasks.planner:make_plan", shown_by="with_plan_table"),
+    Row("plan", "tasks.resume:plan_or_resume", shown_by="with_plan_table"),
     Row("prepare", "tasks.prepare:prepare"),
     Row("multiply", "tasks.run:multiply", tags=("gemmflow-multiply",), shown_by="with_progress"),
     Row("verify", "tasks.verify:verify"),

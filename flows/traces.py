@@ -5,15 +5,13 @@ with followed() as traces:          # a command
 traces[-1].complete, traces[-1].unfinished
 """
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage import GemmflowError, read_certificate, staging_folders
-from tasks.units import format_bytes
+from storage import Found, GemmflowError, find_staging, read_certificate
 
 
 @dataclass(frozen=True)
@@ -21,8 +19,8 @@ class Traces:
     """What lay at OUT and beside it before a run."""
 
     out: Path
-    older: tuple[Path, ...]
-    """Staging folders of earlier runs, or of one that goes on elsewhere."""
+    older: Found | None
+    """Staging folder of an earlier run, or of one that goes on elsewhere."""
     replaced: str
     """Run id of the result at OUT; empty where there is none."""
 
@@ -30,19 +28,13 @@ class Traces:
     def complete(self) -> bool:
         """Whether a new result lies at OUT, and not that of somebody who was faster."""
         new, left = run_id_at(self.out), self.unfinished
-        return new not in ("", self.replaced) and (not left or any(folder.name.endswith(new) for folder in left))
+        return new not in ("", self.replaced) and (left is None or left.run_id == new)
 
     @property
-    def unfinished(self) -> list[Path]:
-        """Staging folders that this run left."""
-        return [folder for folder in staging_folders(self.out) if folder not in self.older]
-
-    def warning(self) -> str:
-        """One line about the older folders with their sizes; empty where there are none."""
-        if not self.older:
-            return ""
-        named = ", ".join(f"{folder} ({format_bytes(bytes_in(folder))})" for folder in self.older)
-        return f"left beside OUT by earlier runs: {named}: delete what no running gemmflow still writes"
+    def unfinished(self) -> Found | None:
+        """The staging folder that this run made or took over, and left."""
+        found = find_staging(self.out)
+        return None if found == self.older else found
 
 
 _FOLLOWED: ContextVar[list[Traces] | None] = ContextVar("gemmflow traces", default=None)
@@ -62,7 +54,7 @@ def followed() -> Generator[list[Traces]]:
 def take_traces(out: str) -> Traces:
     """Look before a run writes."""
     place = Path(out)
-    taken = Traces(place, tuple(staging_folders(place)), run_id_at(place))
+    taken = Traces(place, find_staging(place), run_id_at(place))
     known = _FOLLOWED.get()
     if known is not None:
         known.append(taken)
@@ -75,15 +67,3 @@ def run_id_at(out: Path) -> str:
         return str(read_certificate(out).get("run_id", ""))
     except GemmflowError:
         return ""
-
-
-def bytes_in(folder: Path) -> int:
-    """Bytes of all files in a folder; what vanishes meanwhile counts nothing."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += Path(parent, name).lstat().st_size
-            except OSError:
-                continue
-    return total

@@ -45,6 +45,18 @@ def watched(manner: Running, started: float | None = None) -> "Generator[Approve
             watcher.end()
 
 
+@contextmanager
+def watching(quiet: bool, title: str) -> Generator[None]:
+    """A session whose progress is shown under a title, without a prediction."""
+    watcher = choose_watcher(quiet)
+    watcher.begin(title, None)
+    with open_session(Session(observers=(watcher,), notify=say_nothing if quiet else tell)):
+        try:
+            yield
+        finally:
+            watcher.end()
+
+
 def confirm(problem: "Problem", plan: "Plan") -> None:
     """Ask on a terminal before a long run; raises Refused on no."""
     predicted = plan.predicted

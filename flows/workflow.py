@@ -1,16 +1,18 @@
-"""The Prefect flow. Its parameter is a `Job`, so Prefect's form shows, explains and checks every field.
+"""The Prefect flows: multiply, verify, repair. Their parameters are values, so Prefect's forms show, explain and check every field.
 
-Entrypoint: ``flows.workflow.multiply_flow``. (Importing this module imports Prefect.)
+Entrypoints: ``flows.workflow.multiply_flow`` and so on. (Importing this module imports Prefect.)
 """
 
 from prefect import flow
 from prefect.context import TagsContext
 from prefect.runtime import flow_run
 
+from flows import upkeep
 from flows.multiply import run_stages
 from flows.signals import still_interruptible
 from flows.stages import prefect_stages
-from tasks.errors import GemmflowError
+from tasks.checkup import Ask
+from tasks.errors import DamageFound, GemmflowError
 from tasks.job import Job, make_job
 from tasks.report import Report
 from tasks.survey import survey
@@ -31,3 +33,20 @@ def multiply_flow(job: Job) -> Report:
     # Tasks would inherit the tags of the flow run, and each tag of a task is a request to the server for a concurrency slot.
     with still_interruptible(), TagsContext(current_tags=set()):
         return run_stages(job, prefect_stages())
+
+
+@flow(name="verify", flow_run_name="verify {out}", persist_result=False, retries=0)
+def verify_flow(out: str, ask: Ask = Ask()) -> dict[str, object]:  # noqa: B008 - frozen
+    """Check a stored result against its manifest; the run fails where a file is damaged, and names it. Worth a schedule."""
+    with still_interruptible():
+        checked = upkeep.verify(out, ask)
+        if not checked.sound:
+            raise DamageFound(checked.line)
+        return checked.to_json()
+
+
+@flow(name="repair", flow_run_name="repair {out}", persist_result=False, retries=0)
+def repair_flow(out: str, full: bool = False, cluster: str | None = None) -> dict[str, object]:
+    """Compute again, from A and B, the tiles of a stored result that are damaged, and nothing else."""
+    with still_interruptible():
+        return upkeep.repair(out, full, cluster).to_json()

@@ -4,8 +4,11 @@
     formats -> matrix        what is stored, as one small value      npy, zarr_header -> zarr_thin | zarr_python
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, codecs            decoding any common chain; the table of compressions for results
-    place -> output -> write -> publish -> result      may it be written, where, block by block, made visible, checked
-    journal, sync            records of what is durable; whole files and synced folders
+    place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
+    lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
+    record, manifest         what every stored byte must be
+    result, scrub            a published result, opened and checked
+    sync                     whole files and synced folders
     errors                   one line each, with what to change
 
 This package knows slices, never tiles, and is the only one that knows Zarr.
@@ -14,16 +17,34 @@ This package knows slices, never tiles, and is the only one that knows Zarr.
 from storage.address import absolute, is_url
 from storage.buffers import held_bytes
 from storage.codecs import CODECS, DEFAULT_CODEC, Codec, resolve_codec
-from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, Unreachable
+from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver, Unreachable
 from storage.formats import FORMATS, Format, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
+from storage.lease import Lease, require_free
 from storage.matrix import Block, Matrix, Source
-from storage.output import OutputSpec, Staging, create_staging, default_chunks, preload, staging_folders
+from storage.output import OutputSpec, default_chunks
 from storage.place import check_out, check_space
-from storage.publish import discard, publish, set_attributes
-from storage.result import read_certificate, verify_storage
+from storage.publish import certify, publish, set_attributes
+from storage.record import ChunkRecord
+from storage.result import Result, open_result, read_certificate
+from storage.salvage import salvage
+from storage.scrub import Damage, scrub
+from storage.staging import (
+    Found,
+    Staging,
+    create_staging,
+    discard,
+    find_staging,
+    is_published,
+    leftovers,
+    preload,
+    sweep,
+    take_over,
+    taken_over,
+)
+from storage.stamp import contents_stamp
 from storage.sync import replace_file, write_atomically
-from storage.write import ChunkRecord, WriteResult, chunk_buffer_bytes, write_block
+from storage.write import WriteResult, chunk_buffer_bytes, write_block
 
 __all__ = [
     "CODECS",
@@ -34,38 +55,53 @@ __all__ = [
     "ChunkRecord",
     "Codec",
     "CorruptData",
+    "Damage",
     "DiskFull",
     "Format",
+    "Found",
     "GemmflowError",
     "Journal",
     "JournalScan",
+    "Lease",
     "Matrix",
     "OutputSpec",
     "Refused",
+    "Result",
     "Source",
     "Staging",
+    "TakenOver",
     "Unreachable",
     "WriteResult",
     "absolute",
+    "certify",
     "check_out",
     "check_space",
     "chunk_buffer_bytes",
+    "contents_stamp",
     "create_staging",
     "default_chunks",
     "discard",
+    "find_staging",
     "held_bytes",
+    "is_published",
     "is_url",
+    "leftovers",
     "open_matrix",
+    "open_result",
     "preload",
     "publish",
     "read_certificate",
     "read_journal",
     "replace_file",
+    "require_free",
     "resolve_codec",
+    "salvage",
     "scan_journal",
+    "scrub",
     "set_attributes",
-    "staging_folders",
-    "verify_storage",
+    "sweep",
+    "take_over",
+    "taken_over",
     "write_atomically",
     "write_block",
 ]

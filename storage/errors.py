@@ -33,5 +33,9 @@ class DiskFull(GemmflowError):
     """The file system, a quota or a file-size limit stopped a write; what was complete before it is still there."""
 
 
+class TakenOver(GemmflowError):
+    """Another run holds the staging folder of this one now."""
+
+
 class Unreachable(GemmflowError):
     """An object store did not answer, refused, or broke off more often than is tried again; what it holds is unharmed."""

@@ -52,8 +52,10 @@ def _open_local(place: Path) -> Matrix:
 def _open_remote(url: str) -> Matrix:
     if url.endswith(".npy"):
         raise BadInput(f"{url}: .npy files are read from local file systems only; write the matrix as a Zarr array")
-    from storage.objects import object_store  # noqa: PLC0415  its library is an extra
-
+    try:
+        from storage.objects import object_store  # noqa: PLC0415  its library is an extra
+    except ModuleNotFoundError as error:
+        raise BadInput(f"{url}: object stores need another library: pip install 'gemmflow[s3]'") from error
     try:
         return open_zarr(object_store(url))
     except Unreachable as error:

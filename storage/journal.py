@@ -13,6 +13,8 @@ that is torn or damaged and reports how many bytes before it are good. Records a
 import json
 import os
 import struct
+import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +22,8 @@ from typing import Self
 
 import google_crc32c
 
-from storage.errors import BadInput, Refused
-from storage.sync import write_all, write_error
+from storage.errors import BadInput, GemmflowError
+from storage.sync import PARTIAL, sync_folder, write_all, write_error
 
 Record = dict[str, object]
 
@@ -41,48 +43,78 @@ class JournalScan:
 
 
 class Journal:
-    """The open journal of a run. One writer; not safe to share between threads."""
+    """The open journal of a run. One process writes; its threads may share it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._pending = False
+        self._failed: GemmflowError | None = None
+        """After a failed sync nobody knows what is on disk, and the next one may seem to succeed."""
 
     @classmethod
-    def create(cls, path: Path) -> Self:
-        """Start a journal; one that holds no record yet is taken over. Raises Refused where it holds any, DiskFull, GemmflowError."""
+    def create(cls, path: Path, records: Iterable[Record] = ()) -> Self:
+        """Start a journal that holds `records`, durable, in place of any that is there; raises DiskFull, GemmflowError.
+
+        What was there before is no longer reached by its path: who still has it open writes to nothing.
+        """
+        fresh = path.with_name(f"{path.name}{PARTIAL}")
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            if os.fstat(descriptor).st_size > len(MAGIC):
+            fresh.unlink(missing_ok=True)
+            descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            try:
+                write_all(descriptor, [MAGIC + b"".join(map(frame, records))])
+                os.fsync(descriptor)
+                fresh.rename(path)
+                sync_folder(str(path.parent))
+            except BaseException:
                 os.close(descriptor)
-                raise Refused(f"{path} holds the records of an earlier run: remove its staging folder or give another run id")
-            os.ftruncate(descriptor, 0)
-            write_all(descriptor, [MAGIC])
+                fresh.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise write_error(path, error) from error
         return cls(path, descriptor)
 
+    @classmethod
+    def reopen(cls, path: Path) -> Self:
+        """Go on with a journal: its good records are kept, a torn tail is cut off. Raises BadInput, DiskFull, GemmflowError."""
+        return cls.create(path, read_journal(path))
+
     def append(self, record: Record) -> None:
         """Add a record; it is durable after the next `sync`. Raises DiskFull with the record taken back, ValueError where it is no JSON."""
-        good = os.fstat(self._descriptor).st_size
-        try:
-            write_all(self._descriptor, [frame(record)])
-        except OSError as error:
-            os.ftruncate(self._descriptor, good)
-            raise write_error(self.path, error) from error
+        framed = frame(record)
+        with self._lock:
+            good = os.fstat(self._descriptor).st_size
+            try:
+                write_all(self._descriptor, [framed])
+            except OSError as error:
+                os.ftruncate(self._descriptor, good)
+                raise write_error(self.path, error) from error
+            self._pending = True
 
     def sync(self) -> None:
-        """Make every record so far durable."""
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            raise write_error(self.path, error) from error
+        """Make every record so far durable; does nothing where all are. Fails for good once it has failed."""
+        with self._lock:
+            if self._failed is not None:
+                raise self._failed
+            pending, self._pending = self._pending, False
+            if not pending or self._descriptor < 0:
+                return
+            try:
+                os.fsync(self._descriptor)
+            except OSError as error:
+                self._failed = write_error(self.path, error)
+                raise self._failed from error
 
     def close(self) -> None:
         """Sync and close; closing twice is harmless."""
         if self._descriptor >= 0:
-            self.sync()
-            os.close(self._descriptor)
-            self._descriptor = -1
+            try:
+                self.sync()
+            finally:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     def __enter__(self) -> Self:
         return self

@@ -6,28 +6,32 @@ The value travels: it holds addresses, no credentials and no connection. A write
 new. What breaks off is tried again, a read from where it stopped and only while it is the same object.
 """
 
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import obstore
 
-from storage.errors import CorruptData
+from storage.errors import CorruptData, Unreachable
 from storage.files import Bytes
 from storage.folder import Entries, Small
 from storage.objects_client import client_of, find_endpoint, find_region
 from storage.objects_errors import Conflict, translated
 
 if TYPE_CHECKING:
-    from obstore import BytesStream
+    from obstore import BytesStream, ObjectMeta
     from obstore.store import S3Store
+
+T = TypeVar("T")
 
 PART_BYTES = 1 << 20
 """A body arrives in parts of about this size."""
 SCRATCH_BYTES = 8 << 20
 """Allowance for the parts on their way and the connection's own memory."""
+LISTED_AGAIN = 2
+"""Times that a page of a listing is asked for again."""
 _LISTED_AT_ONCE = 1000
 
 
@@ -89,17 +93,28 @@ class ObjectStore:
 
     def entries(self) -> Entries:
         """Names up to the next slash."""
-        with self.translated(""):
-            found = obstore.list_with_delimiter(self.client, self.prefix)
+        found = self._again(lambda: obstore.list_with_delimiter(self.client, self.prefix))
         folders, files = found["common_prefixes"], [meta["path"] for meta in found["objects"]]
         return Entries(sorted(self._relative(path) for path in folders), sorted(self._relative(path) for path in files))
 
     def list(self, under: str = "") -> Iterator[Listed]:
         """Every object below the URL, or below a key that ends at a slash; sorted by key."""
-        with self.translated(under):
-            for page in obstore.list(self.client, self.path(under), chunk_size=_LISTED_AT_ONCE):
-                for meta in page:
-                    yield Listed(self._relative(meta["path"]), meta["size"], meta["e_tag"] or "")
+        last = None
+        while page := self._again(lambda after=last: self._page(under, after)):
+            for meta in page:
+                yield Listed(self._relative(meta["path"]), meta["size"], meta["e_tag"] or "")
+            last = page[-1]["path"]
+
+    def _page(self, under: str, after: str | None) -> "Sequence[ObjectMeta]":
+        return next(obstore.list(self.client, self.path(under), offset=after, chunk_size=_LISTED_AT_ONCE), ())
+
+    def _again(self, ask: Callable[[], T]) -> T:
+        """Ask once more where an answer breaks off: the client itself goes on only with objects."""
+        for _ in range(LISTED_AGAIN):
+            with suppress(Unreachable), self.translated(""):
+                return ask()
+        with self.translated(""):
+            return ask()
 
     def inside(self, name: str) -> "ObjectStore":
         """The objects below a key."""

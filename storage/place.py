@@ -14,8 +14,9 @@ from pathlib import Path
 from storage.address import is_url
 from storage.errors import BadInput, Refused
 from storage.folder import LocalFolder
-from storage.output import PROBE, parent_error, require_parent
+from storage.manifest import FOLDER
 from storage.publish import RENAME_EXCHANGE, UNSUPPORTED, rename_with
+from storage.staging import PROBE, held, parent_error, require_parent
 from storage.sync import PARTIAL
 from storage.zarr_header import is_array
 
@@ -74,7 +75,8 @@ def _check_replaceable(place: Path, overwrite: bool) -> None:
     if not overwrite:
         raise BadInput(f"{place} exists: choose another place or pass --overwrite")
     entries = sorted(os.listdir(place)) if place.is_dir() else []  # noqa: PTH208
-    if not is_array(LocalFolder(str(place)), entries):
+    ours = (place / FOLDER).is_dir()  # a result of ours, even where its zarr.json is lost
+    if not (ours or is_array(LocalFolder(str(place)), entries)):
         raise BadInput(f"{place} is no Zarr array: only a Zarr array is overwritten; remove it or choose another place")
     foreign = next((name for name in entries if not _ARRAY_ENTRY.fullmatch(name)), None)
     if foreign is not None:
@@ -83,7 +85,7 @@ def _check_replaceable(place: Path, overwrite: bool) -> None:
 
 def _check_exchange(place: Path) -> None:
     try:
-        with tempfile.TemporaryDirectory(prefix=f"{place.name}{PROBE}", dir=place.parent) as probe:
+        with tempfile.TemporaryDirectory(prefix=f"{place.name}{PROBE}", dir=place.parent) as probe, held(Path(probe)):
             for name in ("a", "b"):
                 Path(probe, name).mkdir()
             rename_with(RENAME_EXCHANGE, f"{probe}/a", f"{probe}/b")

@@ -10,11 +10,13 @@ import ctypes
 import errno
 import json
 import os
-import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
-from storage.errors import GemmflowError, Refused
-from storage.output import Staging
+from storage.errors import GemmflowError, Refused, TakenOver
+from storage.manifest import HEADER, ordered, render_metadata, write_manifest
+from storage.record import ChunkRecord
+from storage.staging import Staging, discard, taken_over
 from storage.sync import PARTIAL, sync_folder, write_atomically, write_error
 
 RENAME_NOREPLACE = 1
@@ -36,23 +38,36 @@ def rename_with(flags: int, source: str, target: str) -> None:
 
 
 def set_attributes(staging: Staging, attributes: dict[str, object]) -> None:
-    """Put attributes, beside those already there, into the staged array's zarr.json, whole and durable.
+    """Put attributes, in place of those of the same names, into the staged array's zarr.json, whole and durable.
 
     Raises ValueError where they are not JSON (NaN included), DiskFull, GemmflowError.
     """
-    path = f"{staging.array}/zarr.json"
+    path = Path(staging.array, HEADER)
     try:
-        document = json.loads(Path(path).read_bytes())
+        document = json.loads(path.read_bytes())
         document["attributes"] = {**document.get("attributes", {}), **attributes}
-        write_atomically(Path(path), json.dumps(document, indent=2, allow_nan=False).encode())
+        write_atomically(path, json.dumps(document, indent=2, allow_nan=False).encode())
     except OSError as error:
-        raise write_error(path, error) from error
+        raise _gone(staging) or write_error(path, error) from error
+
+
+def certify(staging: Staging, certificate: dict[str, object], chunks: Iterable[ChunkRecord], notes: tuple[str, ...] = ()) -> str:
+    """Put the certificate and the manifest into the staged array; returns the root, which stands for every bit of it.
+
+    Raises ValueError where the chunks are not those of the array or the certificate is not JSON, TakenOver, DiskFull, GemmflowError.
+    """
+    array, every = Path(staging.array), ordered(chunks, staging.spec.grid)
+    try:
+        metadata = render_metadata(json.loads((array / HEADER).read_bytes()), certificate)
+        return write_manifest(array, metadata, every, notes)
+    except OSError as error:
+        raise _gone(staging) or write_error(array, error) from error
 
 
 def publish(staging: Staging, overwrite: bool) -> None:
     """Make the staged array OUT and remove the rest of the staging folder.
 
-    Raises Refused, the staging kept and named, where OUT appeared meanwhile or cannot be exchanged; GemmflowError otherwise.
+    Raises Refused, the staging kept and named, where OUT appeared meanwhile or cannot be exchanged; TakenOver; GemmflowError otherwise.
     """
     try:
         _sweep(staging)
@@ -64,13 +79,10 @@ def publish(staging: Staging, overwrite: bool) -> None:
             _place(staging)
         sync_folder(str(Path(staging.out).parent))
     except OSError as error:
-        raise GemmflowError(f"{staging.out} cannot be published ({error.strerror}): the result is whole in {staging.array}") from error
+        raise _gone(staging) or GemmflowError(
+            f"{staging.out} cannot be published ({error.strerror}): the result is whole in {staging.array}"
+        ) from error
     discard(staging)
-
-
-def discard(staging: Staging) -> None:
-    """Remove the staging folder; what cannot be removed stays for `gemmflow clean`."""
-    shutil.rmtree(staging.folder, ignore_errors=True)
 
 
 def _place(staging: Staging) -> None:
@@ -93,6 +105,10 @@ def _exchange(staging: Staging) -> None:
         if error.errno not in UNSUPPORTED:
             raise
         raise Refused(f"{staging.out} cannot be exchanged on this file system: move it away, then rename {staging.array} to it") from error
+
+
+def _gone(staging: Staging) -> TakenOver | None:
+    return None if os.path.isdir(staging.folder) else taken_over(staging)  # noqa: PTH112
 
 
 def _appeared(staging: Staging) -> Refused:

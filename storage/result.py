@@ -1,17 +1,70 @@
-"""A published result: its certificate, and whether every chunk of it is still sound."""
+"""A published result, opened: its certificate, its manifest and its elements, all of one run.
 
+`open_result` holds the folder itself, not its name. Whoever overwrites OUT meanwhile exchanges the folder for another one and
+keeps the old one until its last reader has closed it: what was opened stays whole.
+"""
+
+import contextlib
+import fcntl
 import json
-from itertools import product
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from storage.errors import BadInput, CorruptData
 from storage.formats import open_matrix
-from storage.grid import grid_shape
+from storage.manifest import CERTIFICATE, HEADER, Manifest, read_manifest
+from storage.matrix import Matrix
 
-CERTIFICATE = "gemmflow"
-HEADER = "zarr.json"
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result and the folder that holds it, for as long as it is open."""
+
+    out: Path
+    """As the caller named it."""
+    folder: Path
+    """A path that stays with this result, whatever happens to OUT."""
+
+    @cached_property
+    def certificate(self) -> dict[str, object]:
+        """What the run wrote about itself; raises BadInput where this is no result of gemmflow, CorruptData where it is damaged."""
+        return _certificate(self.folder, self.out)
+
+    @property
+    def root(self) -> str:
+        """The hash that stands for every bit of the result; empty where the result has no manifest."""
+        return str(self.certificate.get("root", ""))
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What every file must be. Raises BadInput where the result has none, CorruptData where it is damaged."""
+        if not self.root:
+            raise BadInput(f"{self.out} has no manifest: it was written by an older gemmflow; compute it again with multiply --overwrite")
+        return read_manifest(self.folder, self.root)
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """The elements. Valid while the result is open."""
+        return open_matrix(self.folder)
+
+
+@contextlib.contextmanager
+def open_result(out: Path) -> Generator[Result]:
+    """Open a result for reading; the block sees one result, whole, even where OUT is overwritten meanwhile.
+
+    Raises BadInput where OUT is missing or no folder.
+    """
+    descriptor = _hold(out)
+    try:
+        held = Path(f"/proc/self/fd/{descriptor}")
+        yield Result(out, held if held.is_dir() else out)
+    finally:
+        os.close(descriptor)
 
 
 def read_certificate(out: Path) -> dict[str, object]:
@@ -21,40 +74,36 @@ def read_certificate(out: Path) -> dict[str, object]:
     """
     if not out.exists():
         raise BadInput(f"{out} does not exist: check the path")
+    return _certificate(out, out)
+
+
+def _hold(out: Path) -> int:
+    """A descriptor of the folder, locked against removal."""
+    for _ in range(_TRIES):
+        try:
+            descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except NotADirectoryError:
+            raise BadInput(f"{out} is no result of gemmflow: it is a file") from None
+        except OSError as error:
+            raise BadInput(f"{out} cannot be opened ({error.strerror}): check the path") from None
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(out)):  # noqa: PTH116
+                return descriptor
+        os.close(descriptor)
+    raise BadInput(f"{out} is exchanged faster than it can be opened: try again")
+
+
+def _certificate(folder: Path, out: Path) -> dict[str, object]:
     try:
-        certificate = json.loads((out / HEADER).read_bytes())["attributes"][CERTIFICATE]
+        certificate = json.loads((folder / HEADER).read_bytes())["attributes"][CERTIFICATE]
     except OSError as error:
         raise BadInput(f"{out} is no result of gemmflow: its {HEADER} cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise CorruptData(f"{out} has a damaged {HEADER} ({error}): compute it again with multiply --overwrite") from error
+        raise CorruptData(f"{out} has a damaged {HEADER} ({error}): gemmflow repair restores it") from error
     except (KeyError, TypeError) as error:
         raise BadInput(f"{out} is no result of gemmflow: its attributes hold no {CERTIFICATE!r}") from error
     if not isinstance(certificate, dict):
         raise BadInput(f"{out} is no result of gemmflow: its attribute {CERTIFICATE!r} is no table")
     return certificate
-
-
-def verify_storage(out: Path) -> list[str]:
-    """Read and decode every chunk; return the keys of those that are missing, of wrong size or fail their checksum.
-
-    Damaged metadata are named alone: without them no chunk can be judged.
-    Raises BadInput where OUT is no result of gemmflow. Needs memory for one chunk beside the matrix's scratch.
-    """
-    try:
-        read_certificate(out)
-    except CorruptData:
-        return [HEADER]
-    matrix = open_matrix(out)
-    height, width = matrix.chunks
-    buffer = np.empty(matrix.chunks, matrix.dtype)
-    damaged: list[str] = []
-    for i, j in product(*(range(count) for count in grid_shape(matrix.shape, matrix.chunks))):
-        rows = slice(i * height, min((i + 1) * height, matrix.shape[0]))
-        cols = slice(j * width, min((j + 1) * width, matrix.shape[1]))
-        try:
-            sound = matrix.read_into(buffer[: rows.stop - rows.start, : cols.stop - cols.start], rows, cols) > 0
-        except CorruptData:
-            sound = False
-        if not sound:
-            damaged.append(f"c/{i}/{j}")
-    return damaged

@@ -15,23 +15,12 @@ import numpy as np
 from storage.buffers import borrow
 from storage.chain import WORKING_BYTES, crc32c
 from storage.codecs import suffix
-from storage.errors import GemmflowError
 from storage.grid import Piece, pieces
 from storage.matrix import Block
-from storage.output import OutputSpec, Staging
+from storage.output import OutputSpec
+from storage.record import ChunkRecord, digest
+from storage.staging import Staging, taken_over
 from storage.sync import replace_file, sync_folder, write_error
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRecord:
-    """What identifies one stored chunk."""
-
-    key: str
-    """Key of the chunk, relative to the array: c/0/3."""
-    nbytes: int
-    """Size of its file in bytes, checksum included."""
-    crc32c: int
-    """CRC-32C of its bytes before the checksum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +30,7 @@ class WriteResult:
     records: tuple[ChunkRecord, ...]
     """One for each chunk, in the order of the grid."""
     encode_seconds: float
-    """Padding, compressing, checksums."""
+    """Padding, compressing, checksums, hashes."""
     write_seconds: float
     """Files, renames, syncs."""
 
@@ -60,7 +49,8 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block) -> WriteRe
     """Write a block whose first element is (row0, col0) of the result and whose edges lie on the chunk grid or the array's edge.
 
     When it returns, the chunks are in the staging array, durable as the staging asks. Writing a block again replaces its chunks.
-    Raises DiskFull where there is no room, GemmflowError where the system refuses, ValueError where the block does not fit the grid.
+    Raises DiskFull where there is no room, TakenOver where the folder is gone, GemmflowError where the system refuses, ValueError
+    where the block does not fit the grid.
     """
     rows, cols = _checked(staging.spec, row0, col0, block)
     records: list[ChunkRecord] = []
@@ -73,7 +63,7 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block) -> WriteRe
             sync_folder(folder)
         seconds[1] += time.perf_counter() - begin
     except FileNotFoundError as error:
-        raise GemmflowError(f"{error.filename} is gone: the run was published or discarded meanwhile; start it again") from error
+        raise taken_over(staging) from error
     except OSError as error:
         raise write_error(staging.array, error) from error
     return WriteResult(tuple(records), seconds[0], seconds[1])
@@ -81,15 +71,17 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block) -> WriteRe
 
 def _write_chunk(staging: Staging, region: Block, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
     begin = time.perf_counter()
-    body = staging.spec.compression.compress(_whole_chunk(staging.spec, region))
+    chunk = _whole_chunk(staging.spec, region)
+    values = digest(chunk)
+    body = staging.spec.compression.compress(chunk)
     checksum = crc32c(body)
-    encoded = time.perf_counter()
-    key = f"c/{piece.chunk[0]}/{piece.chunk[1]}"
-    end = suffix(checksum)
+    encoded = values if staging.spec.compression.chain.in_place else digest(body)
+    done = time.perf_counter()
+    key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
     replace_file(f"{staging.array}/{key}", (body, end), staging.durability == "power")
-    seconds[0] += encoded - begin
-    seconds[1] += time.perf_counter() - encoded
-    records.append(ChunkRecord(key, body.size + len(end), checksum))
+    seconds[0] += done - begin
+    seconds[1] += time.perf_counter() - done
+    records.append(ChunkRecord(key, body.size + len(end), checksum, encoded, values))
 
 
 def _whole_chunk(spec: OutputSpec, region: Block) -> Block:

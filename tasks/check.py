@@ -63,8 +63,8 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
     residual[sorted(affected.rows)] = 0
     if not torch.isfinite(residual).all() and (error := overflow_error(recipe, tile, sums.accumulator)):
         raise error
-    thresholds = _thresholds(recipe, sums, probes, added.row_squares)
-    worst = torch.where(residual > 0, residual / thresholds[:, None], residual).max()
+    limits = thresholds(recipe, sums, probes, added.row_squares)
+    worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
     return Checked(
         worst=float(worst.nan_to_num(nan=torch.inf)),
         square_residual=float(residual.square().sum()) / recipe.probes,
@@ -72,7 +72,7 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
     )
 
 
-def _thresholds(recipe: Recipe, sums: Sums, probes: torch.Tensor, squares_c0: torch.Tensor) -> torch.Tensor:
+def thresholds(recipe: Recipe, sums: Sums, probes: torch.Tensor, squares_c0: torch.Tensor) -> torch.Tensor:
     """The largest residual of a sound row: float64 [rows]."""
     depth, unseen = recipe.walk.shape[1], recipe.walk.shape[1] ** 0.5 * LEAST_NORM
     norms_a, norm_b = sums.squares_a.sqrt() + unseen, sums.square_b**0.5 + len(probes) ** 0.5 * unseen

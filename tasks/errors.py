@@ -11,6 +11,7 @@ __all__ = [
     "BadInput",
     "ClusterMismatch",
     "CorruptData",
+    "DamageFound",
     "DiskFull",
     "GemmflowError",
     "Interrupted",
@@ -35,6 +36,12 @@ class WorkersLost(GemmflowError):
 
 class NotCertified(GemmflowError):
     """The product was computed, but its certificate misses what was asked; nothing was published."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class DamageFound(GemmflowError):
+    """A stored result is not what was written, or not the product of its inputs."""
 
     exit_code: ClassVar[int] = 4
 

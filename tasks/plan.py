@@ -7,6 +7,8 @@ report sets its predictions beside what was measured.
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import ConfigDict
+
 Residency = Literal["C", "A", "B"]
 """What stays in memory while the rest streams: only the accumulator, or also the row panel of A, or the column panel of B."""
 
@@ -30,6 +32,8 @@ class TileShape:
 @dataclass(frozen=True)
 class Choice:
     """One row of the table of arithmetics, chosen or not, and why."""
+
+    __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings")  # JSON has no infinity, and journals are JSON
 
     arithmetic: str
     bound: float

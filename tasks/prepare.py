@@ -1,19 +1,23 @@
-"""Prepare: room for the result, its staging folder, and proof that every worker sees the same files."""
+"""Prepare: room for the result, its staging folder, new or taken over, and proof that every worker sees the same files."""
 
 import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from storage import OutputSpec, Staging, check_space, create_staging, discard, write_atomically
+from storage import Journal, Lease, OutputSpec, Staging, check_space, create_staging, discard, salvage, sweep, take_over, write_atomically
 from tasks.clusters import Cluster
+from tasks.errors import Refused
 from tasks.handshake import check_files, check_workers
 from tasks.hardware import Hardware
 from tasks.job import Job
+from tasks.outcome import Measurement
 from tasks.plan import Plan
-from tasks.recipe import Recipe, walk_of
+from tasks.recipe import Recipe, make_recipe
+from tasks.resume import Unfinished, find_unfinished, input_stamps, require_same, run_record, tile_record
 from tasks.survey import Problem
 
 
@@ -29,31 +33,25 @@ class Run:
     staging: Staging
     started_at: float
     """When the workers' handshake had passed, in seconds since the epoch."""
+    resumed: tuple[Measurement, ...] = ()
+    """Tiles that an earlier run of the same job had finished."""
+    lease: Lease | None = None
+    """The right to write; None in a run that was made by hand."""
+    inputs: dict[str, str] = field(default_factory=dict[str, str])
+    """Stamps of the inputs when the run was started."""
+    only: frozenset[int] | None = None
+    """Tiles to compute; None where all are that `resumed` lacks."""
+
+    @property
+    def pending(self) -> list[int]:
+        """Tiles that are still to be computed, in the order of the walk."""
+        finished = {tile.index for tile in self.resumed}
+        return [index for index in range(self.plan.tiles) if index not in finished and (self.only is None or index in self.only)]
 
     @property
     def recipe(self) -> Recipe:
         """What the workers get."""
-        job, problem, plan = self.job, self.problem, self.plan
-        return Recipe(
-            run_id=self.run_id,
-            a=problem.a,
-            b=problem.b,
-            add=problem.add,
-            alpha=job.alpha,
-            beta=job.beta,
-            walk=walk_of(plan),
-            slots=plan.slots,
-            arithmetic_name=plan.arithmetic,
-            kernel=plan.kernel,
-            device=plan.device,
-            threads=plan.threads_per_worker,
-            exact=plan.exact,
-            staging=self.staging,
-            probes=plan.probes,
-            seed=plan.seed,
-            bound=plan.predicted.error_bound,
-            allow_nonfinite=job.allow_nonfinite,
-        )
+        return make_recipe(self.job, self.problem, self.plan, self.staging)
 
 
 def new_run_id() -> str:
@@ -62,27 +60,71 @@ def new_run_id() -> str:
 
 
 def prepare(job: Job, problem: Problem, hardware: Hardware, plan: Plan, cluster: Cluster) -> Run:
-    """Check the workers, then stage the output.
+    """Check the workers, then stage the output, or take over that of an unfinished run of the same job. The caller ends the lease.
 
-    Raises ClusterMismatch (other code, other files), Refused (no room); nothing is left behind by either.
+    Raises ClusterMismatch (other code, other files), Refused (no room, or another run holds OUT); a new folder is not left behind.
     """
     check_workers(cluster)
     started = time.time()
+    unfinished = find_unfinished(job)
+    run = _begin(job, problem, hardware, plan) if unfinished is None else _go_on(unfinished, (job, problem, hardware, plan))
+    try:
+        _check_files(problem, run.staging, cluster)
+    except BaseException:
+        end(run)
+        if unfinished is None:
+            discard(run.staging)
+        raise
+    return replace(run, started_at=started)
+
+
+def end(run: Run) -> None:
+    """Let go of OUT: the next run may have it at once."""
+    if run.lease is not None:
+        run.lease.release()
+
+
+def check_room(job: Job, problem: Problem, plan: Plan, done: Iterable[Measurement] = ()) -> None:
+    """Raise Refused where OUT's file system has no room for what is still to come of the product, uncompressed."""
+    missing = problem.m * problem.n * np.dtype(plan.dtype_out).itemsize - sum(tile.bytes_written for tile in done)
+    check_space(Path(job.out), missing)
+
+
+def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
     spec = OutputSpec(shape=(problem.m, problem.n), dtype=plan.dtype_out, chunks=plan.chunk, codec=plan.codec)
     check_room(job, problem, plan)
+    sweep(Path(job.out))
     run_id = new_run_id()
-    staging = create_staging(Path(job.out), spec, job.durability, run_id)
+    inputs = input_stamps(problem)
+    records = [run_record(job, inputs, plan, spec)]
+    staging = create_staging(Path(job.out), spec, job.durability, run_id, records)
+    return Run(run_id, job, problem, hardware, plan, staging, time.time(), lease=Lease.take(staging), inputs=inputs)
+
+
+def _go_on(unfinished: Unfinished, asked: tuple[Job, Problem, Hardware, Plan]) -> Run:
+    job, problem, hardware, plan = asked
+    require_same(unfinished, job, problem)
+    if plan != unfinished.plan:
+        raise Refused(f"the unfinished run {unfinished.found.run_id} of {job.out} appeared meanwhile: run again to go on with it")
+    check_room(job, problem, plan, unfinished.tiles)
+    staging = take_over(unfinished.found).staging(unfinished.spec, job.durability)
+    lease = Lease.take(staging)
     try:
-        _check_files(problem, staging, cluster)
+        tiles = _sound_tiles(unfinished, staging)
+        Journal.create(Path(staging.journal), [unfinished.started, *map(tile_record, tiles)]).close()
+        return Run(staging.run_id, job, problem, hardware, plan, staging, time.time(), tiles, lease, unfinished.inputs)
     except BaseException:
-        discard(staging)
+        lease.release()
         raise
-    return Run(run_id, job, problem, hardware, plan, staging, started)
 
 
-def check_room(job: Job, problem: Problem, plan: Plan) -> None:
-    """Raise Refused where OUT's file system has no room for the product, uncompressed."""
-    check_space(Path(job.out), problem.m * problem.n * np.dtype(plan.dtype_out).itemsize)
+def _sound_tiles(unfinished: Unfinished, staging: Staging) -> tuple[Measurement, ...]:
+    """The finished tiles all of whose chunks are there; files that belong to none of them are removed."""
+    sound = salvage(staging, [chunk for tile in unfinished.tiles for chunk in tile.chunks])
+    whole = tuple(tile for tile in unfinished.tiles if all(chunk.key in sound for chunk in tile.chunks))
+    if len(whole) < len(unfinished.tiles):
+        salvage(staging, [chunk for tile in whole for chunk in tile.chunks])
+    return whole
 
 
 def _check_files(problem: Problem, staging: Staging, cluster: Cluster) -> None:

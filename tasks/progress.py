@@ -1,5 +1,6 @@
 """How far a run is, and how long it still takes: the plan's prediction first, then what is measured."""
 
+from collections.abc import Sequence
 from time import monotonic
 
 from tasks.outcome import Measurement, Progress
@@ -8,13 +9,18 @@ from tasks.survey import Problem
 
 
 class Estimate:
-    """Counts finished tiles and blends the plan's total time with the measured one, by the share of tiles done."""
+    """Counts finished tiles and blends the plan's total time with the measured one, by the share of tiles done.
 
-    def __init__(self, plan: Plan, problem: Problem) -> None:
+    Tiles that an earlier run had finished count as done; they took no time of this one. `expected` tiles are still to come: by
+    default all that the plan has and are not finished.
+    """
+
+    def __init__(self, plan: Plan, problem: Problem, resumed: Sequence[Measurement] = (), expected: int | None = None) -> None:
         self._plan, self._problem = plan, problem
         self._started = monotonic()
-        self._tiles = 0
-        self._bytes = 0
+        self._resumed = self._tiles = len(resumed)
+        self._expected = plan.tiles - len(resumed) if expected is None else expected
+        self._bytes = sum(tile.bytes_read + tile.bytes_written for tile in resumed)
 
     def after(self, measurement: Measurement) -> Progress:
         """The state after one more tile."""
@@ -24,15 +30,16 @@ class Estimate:
 
     def now(self) -> Progress:
         """The state at this moment."""
-        share = self._tiles / self._plan.tiles
-        seconds = monotonic() - self._started
-        measured = seconds / share if share else self._plan.predicted.seconds
-        total = share * measured + (1 - share) * max(self._plan.predicted.seconds, seconds)
+        here, expected = self._tiles - self._resumed, self._expected
+        share = here / expected if expected else 1.0
+        seconds, predicted = monotonic() - self._started, self._plan.predicted.seconds * expected / self._plan.tiles
+        measured = seconds / share if share else predicted
+        total = share * measured + (1 - share) * max(predicted, seconds)
         return Progress(
             tiles_done=self._tiles,
-            tiles=self._plan.tiles,
-            flops_done=self._problem.flops * share,
-            flops=self._problem.flops,
+            tiles=self._resumed + expected,
+            flops_done=self._problem.flops * self._tiles / self._plan.tiles,
+            flops=self._problem.flops * (self._resumed + expected) / self._plan.tiles,
             bytes_moved=self._bytes,
             seconds=seconds,
             seconds_left=(1 - share) * total,

@@ -1,15 +1,16 @@
 """Publish: the certificate becomes part of the result, and the result becomes OUT, in one step."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from math import isfinite
 
 import numpy as np
 
+from storage import certify
 from storage import publish as publish_array
-from storage import set_attributes
 from tasks.outcome import Certificate, Outcome
 from tasks.prepare import Run
+from tasks.resume import plan_json
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,19 @@ class Stored:
     """Bytes before compression over bytes stored."""
     bytes_stored: int
     root: str = ""
-    """Hash of the manifest; empty while results have none."""
+    """Hash of the manifest: who knows it can check every bit of the result."""
 
 
 def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
-    """Write the certificate into the staged array and exchange it for OUT.
+    """Write certificate and manifest into the staged array and exchange it for OUT.
 
-    Raises Refused when OUT appeared meanwhile; the staged result is kept then.
+    Raises TakenOver, Refused when OUT appeared meanwhile; the staged result is kept then.
     """
     stored = _stored(run, outcome)
-    set_attributes(run.staging, {"gemmflow": _attributes(run, certificate, stored)})
+    chunks = [chunk for tile in outcome.measurements for chunk in tile.chunks]
+    root = certify(run.staging, _attributes(run, certificate, stored), chunks)
     publish_array(run.staging, run.job.overwrite)
-    return stored
+    return replace(stored, root=root)
 
 
 def _stored(run: Run, outcome: Outcome) -> Stored:
@@ -46,24 +48,14 @@ def _stored(run: Run, outcome: Outcome) -> Stored:
 
 
 def _attributes(run: Run, certificate: Certificate, stored: Stored) -> dict[str, object]:
-    """What `gemmflow info` shows and `gemmflow verify` repeats; JSON has no infinity, so unbounded values are absent."""
-    plan = run.plan
+    """What `gemmflow info` shows, and what `verify` and `repair` need; JSON has no infinity, so unbounded values are absent."""
     return {
         "schema": 1,
         "version": metadata.version("gemmflow"),
         "run_id": run.run_id,
-        "job": run.job.model_dump(),
-        "inputs": {name: operand.matrix.fingerprint for name, operand in (("a", run.problem.a), ("b", run.problem.b))},
+        "job": run.job.model_dump(mode="json"),
+        "inputs": run.inputs,
         "certificate": {key: value for key, value in asdict(certificate).items() if not isinstance(value, float) or isfinite(value)},
-        "plan": {
-            "shape": plan.shape,
-            "arithmetic": plan.arithmetic,
-            "kernel": plan.kernel,
-            "device": plan.device,
-            "tile": asdict(plan.tile),
-            "grid": plan.grid,
-            "residency": plan.residency,
-            "threads_per_worker": plan.threads_per_worker,
-        },
-        "storage": asdict(stored),
+        "plan": plan_json(run.plan),
+        "storage": {key: value for key, value in asdict(stored).items() if key != "root"},
     }

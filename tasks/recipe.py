@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from storage import Matrix, Staging
 from tasks.arithmetic import ARITHMETICS, Arithmetic
+from tasks.job import Job
 from tasks.plan import Plan, TileShape
-from tasks.survey import Operand
+from tasks.survey import Operand, Problem
 from tasks.walk import Walk
 
 
@@ -14,6 +15,7 @@ class Recipe:
     """The run, as its tiles see it: no budget, no predictions."""
 
     run_id: str
+    """Of the run and its epoch: buffers belong to one of them."""
     a: Operand
     b: Operand
     add: Matrix | None
@@ -47,3 +49,27 @@ class Recipe:
 def walk_of(plan: Plan) -> Walk:
     """The tiles of a plan, in order."""
     return Walk(plan.shape, plan.tile, plan.grid, plan.residency)
+
+
+def make_recipe(job: Job, problem: Problem, plan: Plan, staging: Staging) -> Recipe:
+    """The recipe of a plan, written to `staging`."""
+    return Recipe(
+        run_id=f"{staging.run_id}.{staging.epoch}",
+        a=problem.a,
+        b=problem.b,
+        add=problem.add,
+        alpha=job.alpha,
+        beta=job.beta,
+        walk=walk_of(plan),
+        slots=plan.slots,
+        arithmetic_name=plan.arithmetic,
+        kernel=plan.kernel,
+        device=plan.device,
+        threads=plan.threads_per_worker,
+        exact=plan.exact,
+        staging=staging,
+        probes=plan.probes,
+        seed=plan.seed,
+        bound=plan.predicted.error_bound,
+        allow_nonfinite=job.allow_nonfinite,
+    )

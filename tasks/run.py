@@ -3,6 +3,8 @@
     queues --> window of WINDOW tiles a worker --> measurement --> journal, progress, next tile for that worker
 
 A future is released as soon as its record is here: what Dask no longer holds, a dead worker cannot make it compute again.
+The journal is synced every SYNC_SECONDS: a power failure costs the tiles in flight and those recorded since; a killed process
+costs the tiles in flight alone.
 A tile that its probes refuse is computed once more, elsewhere and from fresh buffers; a tile whose worker died is given to
 another. Nothing else is retried: bad input stays bad.
 """
@@ -10,20 +12,21 @@ another. Nothing else is retried: bad input stays bad.
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 
 from distributed import CancelledError, Future, KilledWorker, as_completed
 
-from storage import Journal
+from storage import Journal, TakenOver, taken_over
 from tasks.clusters import Cluster
 from tasks.errors import GemmflowError, NotCertified, WorkersLost
 from tasks.outcome import Measurement, Outcome, Progress
 from tasks.prepare import Run
 from tasks.progress import Estimate
 from tasks.remote import compute_tile, release
+from tasks.resume import tile_record
 from tasks.walk import Queues
 
 WINDOW = 2
@@ -33,7 +36,7 @@ MOST_DEATHS = 3
 """Times that one tile may lose its worker."""
 
 SYNC_SECONDS = 1.0
-"""At most this much recorded work is not yet durable."""
+"""At most this much recorded work is not yet durable against a power failure."""
 
 ALONE_SECONDS = 20.0
 """How long a run waits without any worker."""
@@ -50,16 +53,25 @@ def multiply(run: Run, cluster: Cluster, observe: Observer) -> Outcome:
     Raises what a tile raises (NonFinite, CorruptData, DiskFull), NotCertified when a tile fails its check twice, WorkersLost.
     Staging is kept then, and the message names it.
     """
-    with Journal.create(Path(run.staging.journal)) as journal:
-        journal.append({"kind": "plan", "run_id": run.run_id, "job": run.job.model_dump(), "shape": list(run.plan.shape)})
-        journal.sync()
+    with Journal.reopen(Path(run.staging.journal)) as journal:
         drive = _Drive(run, cluster, journal, observe)
         try:
             return drive.to_the_end()
+        except TakenOver:
+            raise
         except GemmflowError as error:
-            raise type(error)(f"{error} (unfinished result kept in {run.staging.folder})") from error
+            if drive.lost:
+                raise taken_over(run.staging) from error
+            if run.only is not None:
+                raise
+            raise type(error)(f"{error} ({kept(run)})") from error
         finally:
             drive.stop()
+
+
+def kept(run: Run) -> str:
+    """What a run that fails leaves behind, in a few words."""
+    return f"what is finished is kept in {run.staging.folder}: the same command goes on from there"
 
 
 @dataclass(frozen=True)
@@ -79,32 +91,42 @@ class _Drive:
         self.run, self.cluster, self.journal, self.observe = run, cluster, journal, observe
         self.recipe = run.recipe
         self.workers = cluster.workers[: run.plan.workers]
-        self.queues = Queues(list(range(run.plan.tiles)), list(self.workers))
+        self.queues = Queues(run.pending, list(self.workers))
         self.flying: dict[object, _Flight] = {}
         """By the future's key."""
         self.load = Counter[str]()
         """Tiles in flight by worker."""
         self.deaths: Counter[int] = Counter()
         self.refused: dict[int, str] = {}
-        self.done: list[Measurement] = []
-        self.estimate = Estimate(run.plan, run.problem)
-        self.synced = monotonic()
+        self.done: list[Measurement] = list(run.resumed)
+        self.estimate = Estimate(run.plan, run.problem, run.resumed, len(run.pending))
         self.completed = as_completed(loop=cluster.client.loop)
         self.over = Event()
 
+    @property
+    def lost(self) -> bool:
+        """Whether another run has taken the folder over."""
+        return self.run.lease is not None and self.run.lease.lost.is_set()
+
+    @property
+    def left(self) -> int:
+        """Tiles that are not computed yet."""
+        return len(self.run.pending) + len(self.run.resumed) - len(self.done)
+
     def to_the_end(self) -> Outcome:
         started = monotonic()
-        Thread(target=self._watch_workers, name="workers watch", daemon=True).start()
+        Thread(target=self._watch, name="workers watch", daemon=True).start()
         for _ in range(WINDOW):
             for worker in self.workers:
                 self._send_next(worker)
         for future in self.completed:
             self._send_next(self._land(future))
-        if len(self.done) < self.run.plan.tiles:
-            raise WorkersLost(f"{self.run.plan.tiles - len(self.done)} tiles were never computed: no worker is left")
+        if self.left:
+            raise WorkersLost(f"{self.left} tiles were never computed: no worker is left")
         self.journal.sync()
         retried = sum(self.deaths.values()) + len(self.refused)
-        return Outcome(tuple(sorted(self.done, key=lambda tile: tile.index)), monotonic() - started, retried)
+        every = tuple(sorted(self.done, key=lambda tile: tile.index))
+        return Outcome(every, monotonic() - started, retried, len(self.run.resumed))
 
     def stop(self) -> None:
         """Take back what is still out, and free the workers' buffers."""
@@ -113,18 +135,20 @@ class _Drive:
             self.cluster.client.cancel([flight.future for flight in self.flying.values()])
             self.cluster.client.run(release, callback_timeout=RELEASE_SECONDS)
 
-    def _watch_workers(self) -> None:
-        """Cancel what is out when no worker is left, or none of those that were: such a future would wait for ever.
+    def _watch(self) -> None:
+        """Sync the journal, and cancel what is out when it can come to nothing: no worker is left, or the folder is lost.
 
         Dask offers a waiting task to a new worker only if it was meant for that worker, even where others are allowed.
         """
         known, seen = set(self.cluster.workers), monotonic()
-        while not self.over.wait(1.0):
+        while not self.over.wait(SYNC_SECONDS):
             with suppress(Exception):
+                if self.recipe.staging.durability == "power":
+                    self.journal.sync()  # what fails here fails again where the next tile is recorded
                 alive = set(self.cluster.workers)
                 replaced = bool(alive) and known.isdisjoint(alive)
                 known, seen = (alive, monotonic()) if alive else (known, seen)
-                if replaced or monotonic() - seen > ALONE_SECONDS:
+                if replaced or self.lost or monotonic() - seen > ALONE_SECONDS:
                     self.cluster.client.cancel([flight.future for flight in list(self.flying.values())])
 
     def _send_next(self, worker: str) -> None:
@@ -163,11 +187,7 @@ class _Drive:
 
     def _accept(self, measurement: Measurement) -> None:
         self.done.append(measurement)
-        chunks = [asdict(chunk) for chunk in measurement.chunks]
-        self.journal.append({"kind": "tile", "index": measurement.index, "chunks": chunks})
-        if monotonic() - self.synced > SYNC_SECONDS:
-            self.journal.sync()
-            self.synced = monotonic()
+        self.journal.append(tile_record(measurement))
         self.observe(self.estimate.after(measurement))
 
     def _refuse(self, measurement: Measurement) -> None:
@@ -182,11 +202,12 @@ class _Drive:
         self._send(index, others[index % len(others)] if others else measurement.worker)
 
     def _lost(self, index: int, error: BaseException) -> str:
+        if self.lost:
+            raise taken_over(self.run.staging)
         self.deaths[index] += 1
         alive = self.cluster.workers
         if not alive:
-            left = self.run.plan.tiles - len(self.done)
-            raise WorkersLost(f"no worker is left, {left} of {self.run.plan.tiles} tiles are not computed: see why they died")
+            raise WorkersLost(f"no worker is left, {self.left} of {self.run.plan.tiles} tiles are not computed: see why they died")
         if self.deaths[index] > MOST_DEATHS:
             raise WorkersLost(f"tile {index} lost its worker {self.deaths[index]} times ({error}): see why, memory first")
         self._send(index, alive[index % len(alive)])

@@ -10,10 +10,11 @@ from math import fsum, hypot, inf, prod, sqrt
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import NotCertified
 from tasks.outcome import Certificate, Measurement, Outcome
-from tasks.plan import Plan
 from tasks.prepare import Run
 from tasks.probes import CONFIDENCE, LEAST_NORM, checking_roundoff, inflation
+from tasks.recipe import walk_of
 from tasks.units import round_up
+from tasks.walk import Walk
 
 NORM = "||C^ - C||_F / (|alpha| ||op(A)||_F ||op(B)||_F + |beta| ||C0||_F)"
 
@@ -43,14 +44,14 @@ def certify(run: Run, tiles: tuple[Measurement, ...]) -> Certificate:
     norm_a = _norm({tile.row: tile.square_a for tile in tiles}.values())
     norm_b = _norm({tile.col: tile.square_b for tile in tiles}.values())
     norm_c0 = _norm(tile.square_c0 for tile in tiles)
-    scale = _scale((abs(job.alpha), norm_a, norm_b), (abs(job.beta), norm_c0))
+    scale = scale_of((job.alpha, job.beta), (norm_a, norm_b, norm_c0))
     residual = _norm(tile.square_residual for tile in tiles)
     promised = _promised(run, (norm_a, norm_b), scale)
     return Certificate(
         norm=NORM,
         asked=plan.max_error,
         promised=promised,
-        measured=_measured(plan, residual, scale),
+        measured=measured_bound(walk_of(plan), plan.probes, residual, scale),
         confidence=CONFIDENCE,
         guarantee="certified" if promised <= plan.max_error else "measured",
         arithmetic=plan.arithmetic,
@@ -69,11 +70,12 @@ def _norm(squares: Iterable[float]) -> float:
     return hypot(*map(sqrt, squares))
 
 
-def _scale(*parts: tuple[float, ...]) -> float | None:
-    """What the error is relative to, never too large; None where all of it is zero.
+def scale_of(factors: tuple[float, float], norms: tuple[float, float, float]) -> float | None:
+    """What the error is relative to, never too large; None where all of it is zero. `norms` are those of op(A), op(B) and C0.
 
-    Each part is a factor and norms. A norm whose square may have been lost counts nothing, so 0 says that nothing can be certified.
+    A norm whose square may have been lost counts nothing, so 0 says that nothing can be certified.
     """
+    parts = (abs(factors[0]), norms[0], norms[1]), (abs(factors[1]), norms[2])
     if all(0.0 in part for part in parts):
         return None
     return fsum(prod(part) for part in parts if min(part[1:]) >= LEAST_SAFE_NORM)
@@ -90,14 +92,17 @@ def _promised(run: Run, norms: tuple[float, float], scale: float | None) -> floa
     return plan.predicted.error_bound + lost / scale
 
 
-def _measured(plan: Plan, residual: float, scale: float | None) -> float:
-    """||E||_F <= inflation (residual + what rounding and lost squares in the check can hide), with the stated confidence."""
+def measured_bound(walk: Walk, probes: int, residual: float, scale: float | None) -> float:
+    """||E||_F <= inflation (residual + what rounding and lost squares in the check can hide), with the stated confidence.
+
+    `residual` is the root of the summed squared residuals of all tiles, `scale` that of `scale_of`.
+    """
     if scale is None:
         return 0.0
     if scale == 0:
         return inf
-    lost = sqrt(plan.shape[0] * plan.grid[1]) * LEAST_NORM
-    cols = min(plan.tile.cols, plan.shape[2])
+    lost = sqrt(walk.shape[0] * walk.grid[1]) * LEAST_NORM
+    cols = min(walk.tile.cols, walk.shape[2])
     probe_norm = sqrt(cols) + 6.0
-    hidden = checking_roundoff(plan.shape[1], cols, probe_norm)
-    return inflation(plan.probes) * ((residual + lost) / scale + hidden)
+    hidden = checking_roundoff(walk.shape[1], cols, probe_norm)
+    return inflation(probes) * ((residual + lost) / scale + hidden)

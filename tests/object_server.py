@@ -9,6 +9,7 @@ is closed, an answer that gets lost after the server has acted.
 import http.client
 import http.server
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -28,17 +29,42 @@ _HOP_BY_HOP = ("transfer-encoding", "connection", "date", "server")
 
 @contextmanager
 def moto_server(log: Path) -> Generator[str]:
-    """Start a server on a free loopback port; yields its URL and ends it by its process."""
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    """Start a server on a free loopback port; yields its URL and ends it by its process id.
+
+    It is no child of this process: the command line ends every child when a run is over.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment["MOTO_S3_DEFAULT_MAX_KEYS"] = str(PAGE)
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+    subprocess.run(
+        [sys.executable, "-W", "ignore", __file__, str(os.getpid()), str(log)], env=environment, check=True, timeout=START_SECONDS
+    )
+    pid = int(log.read_text().split()[0])
     try:
-        yield _address(process, log)
+        yield _address(pid, log)
     finally:
-        process.terminate()
-        process.wait(10)
+        os.kill(pid, signal.SIGTERM)
+
+
+def serve(owner: int, log: Path) -> None:
+    """Become a server of its own that ends with its owner; the log starts with its process id and names its URL."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    child = os.fork()
+    if child:
+        os.write(descriptor, f"{child}\n".encode())
+        return
+    os.setsid()
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    from moto.server import main
+
+    threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
+    main(["-H", "127.0.0.1", "-p", "0"])
+
+
+def _end_with(owner: int) -> None:
+    while Path(f"/proc/{owner}").exists():
+        time.sleep(1)
+    os._exit(0)
 
 
 def make_bucket(url: str, name: str) -> None:
@@ -47,9 +73,9 @@ def make_bucket(url: str, name: str) -> None:
         assert answer.status == 200
 
 
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+def _address(pid: int, log: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
         found = [word for word in log.read_text().split() if word.startswith("http://127.0.0.1:")]
         if found:
             return found[0]
@@ -153,3 +179,7 @@ def _ask(server: str, method: str, path: str, body: bytes, headers: dict[str, st
         return answer.status, [pair for pair in answer.getheaders() if pair[0].lower() not in _HOP_BY_HOP], answer.read()
     finally:
         connection.close()
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), Path(sys.argv[2]))

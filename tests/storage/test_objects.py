@@ -60,6 +60,17 @@ def test_a_listing_of_many_pages_is_complete_and_deleting_is_idempotent(s3: Obje
     assert not list(s3.list())
 
 
+@pytest.mark.parametrize("fault", [Fault(cut=40), Fault(status=503), Fault(closed=True)])
+def test_a_listing_that_breaks_off_goes_on(flaky: Flaky, fault: Fault) -> None:
+    store, proxy = flaky
+    keys = [f"a/{index}" for index in range(9)]
+    for key in keys:
+        store.put(key, b"")
+    proxy.fail(fault, Fault(), fault)
+    assert store.entries().folders == ["a"]
+    assert [listed.key for listed in store.list()] == keys
+
+
 def test_only_the_first_writer_creates(s3: ObjectStore) -> None:
     assert s3.put_if_absent("lease", b"one")
     assert s3.put_if_absent("lease", b"two") is None

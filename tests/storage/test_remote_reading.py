@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,12 @@ def test_what_is_no_array_is_refused(s3: ObjectStore, tmp_path: Path) -> None:
         open_matrix(s3.url)
     with pytest.raises(BadInput, match="no such bucket"):
         open_matrix("s3://nowhere/a")
+
+
+def test_without_the_library_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "storage.objects", None)
+    with pytest.raises(BadInput, match=r"s3://lab/a: object stores need another library: pip install 'gemmflow\[s3\]'"):
+        open_matrix("s3://lab/a")
 
 
 @some_kinds

@@ -1,0 +1,202 @@
+"""Is a stored result still what was written? Every file against the manifest, and the manifest against the root.
+
+    quick   manifest, metadata, and of each chunk: there, size, CRC-32C of every byte          as fast as the files are read
+    full    also the hash of the stored bytes, and of the values that they decode to           decodes everything
+
+zarr.json, its copy and the manifest vouch for each other: of the three, any one that is damaged is found out by the other two.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from storage.buffers import borrow
+from storage.chain import CRC_BYTES, Undecodable, crc32c
+from storage.errors import BadInput
+from storage.files import Bytes, opened, read_at
+from storage.grid import grid_shape
+from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, blank_root, with_root
+from storage.output import OutputSpec
+from storage.record import ChunkRecord, digest
+from storage.result import Result
+
+REPAIRS = "repairs"
+"""In the certificate: the notes of the manifest once more, so that a lost manifest can be made again."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One file of a result that is not what it must be."""
+
+    key: str
+    """Relative to the result: c/0/3, zarr.json, gemmflow/manifest."""
+    why: str
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is left of a result's metadata, and what must be in them."""
+
+    header: bytes
+    """zarr.json as it must be; as it is, where nothing tells."""
+    manifest: Manifest | None
+    """None where it is damaged."""
+    damages: tuple[Damage, ...]
+
+    @cached_property
+    def certificate(self) -> dict[str, object]:
+        """What the run wrote about itself."""
+        return json.loads(self.header)["attributes"][CERTIFICATE]
+
+    @property
+    def root(self) -> str:
+        """Hash of the manifest as it must be."""
+        return str(self.certificate["root"])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What repairs changed, oldest first."""
+        notes = self.certificate.get(REPAIRS, [])
+        assert isinstance(notes, list)
+        return tuple(str(note) for note in notes)
+
+    @cached_property
+    def spec(self) -> OutputSpec:
+        """How the chunks are stored."""
+        document, storage = json.loads(self.header), self.certificate["storage"]
+        assert isinstance(storage, dict)
+        rows, cols = document["shape"]
+        height, width = document["chunk_grid"]["configuration"]["chunk_shape"]
+        return OutputSpec((rows, cols), document["data_type"], (height, width), str(storage["codec"]))
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all chunks, in the order of the grid."""
+        rows, cols = grid_shape(self.spec.shape, self.spec.chunks)
+        return [f"c/{row}/{col}" for row in range(rows) for col in range(cols)]
+
+
+def assess(result: Result) -> Assessment:
+    """Judge zarr.json, its copy and the manifest by each other.
+
+    Raises BadInput where this is no result of gemmflow with a manifest, or too little of its metadata is left.
+    """
+    header, copy, content = (_read(result, key) for key in (HEADER, METADATA, MANIFEST))
+    if header is None and content is None:
+        raise BadInput(f"{result.out} is no result of gemmflow: it has neither {HEADER} nor {MANIFEST}")
+    manifest, root = _parse(content), digest(content or b"")
+    metadata = next((text for text in (blank_root(header or b"", root), copy or b"") if manifest and _matches(manifest, text)), None)
+    if metadata is not None:
+        return _assessment(header, copy, with_root(metadata, root), manifest)
+    return _without_manifest(result, header, copy)
+
+
+def scrub(result: Result, full: bool) -> Iterator[Damage]:
+    """Check every file of a result; yields what is damaged, metadata first. Needs memory for two chunks at most.
+
+    Raises BadInput as `assess` does.
+    """
+    found = assess(result)
+    yield from found.damages
+    records = {record.key: record for record in found.manifest.chunks} if found.manifest else {}
+    for key in found.keys:
+        why = chunk_damage(result, key, records.get(key), found.spec if full or key not in records else None)
+        if why:
+            yield Damage(key, why)
+
+
+def chunk_damage(result: Result, key: str, record: ChunkRecord | None, spec: OutputSpec | None) -> str:
+    """What is wrong with one chunk, empty where nothing is.
+
+    Without a record its own checksum decides; with a spec it is decoded, and its hashes are compared with the record.
+    """
+    try:
+        stored = _load(result, key, record.nbytes if record else None)
+        body = _checked_body(stored, record)
+        if spec is None:
+            return ""
+        values = borrow("scrubbed", spec.chunk_bytes)
+        spec.compression.chain.decode(stored, values)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    except Undecodable as error:
+        return str(error)
+    sound = record is None or (digest(body), digest(values)) == (record.encoded, record.values)
+    return "" if sound else "does not have the hashes that were recorded"
+
+
+def record_of(result: Result, key: str, spec: OutputSpec) -> ChunkRecord:
+    """The record of a chunk as it lies there. Raises OSError, Undecodable."""
+    stored = _load(result, key, None)
+    body, values = _checked_body(stored, None), borrow("scrubbed", spec.chunk_bytes)
+    spec.compression.chain.decode(stored, values)
+    return ChunkRecord(key, stored.size, crc32c(body), digest(body), digest(values))
+
+
+def _assessment(header: bytes | None, copy: bytes | None, right: bytes, manifest: Manifest | None) -> Assessment:
+    damages: list[Damage] = []
+    if header != right:
+        damages.append(Damage(HEADER, "is missing" if header is None else "is not what the manifest says"))
+    if copy is None or with_root(copy, str(json.loads(right)["attributes"][CERTIFICATE]["root"])) != right:
+        damages.append(Damage(METADATA, "is missing" if copy is None else "is not what the manifest says"))
+    return Assessment(right, manifest, tuple(damages))
+
+
+def _without_manifest(result: Result, header: bytes | None, copy: bytes | None) -> Assessment:
+    """The manifest is damaged, so zarr.json must be sound: its root tells the right manifest from a wrong one."""
+    root = _root_in(header)
+    if header is None or root is None:
+        raise BadInput(f"{result.out} has lost its metadata ({HEADER} and {MANIFEST}): compute it again with multiply --overwrite")
+    if root == "":
+        raise BadInput(f"{result.out} has no manifest: an older gemmflow wrote it; compute it again with multiply --overwrite")
+    return Assessment(header, None, (Damage(MANIFEST, "is missing or damaged"), *_assessment(header, copy, header, None).damages))
+
+
+def _root_in(header: bytes | None) -> str | None:
+    """The root in zarr.json, empty where it holds a certificate without one; None where it is damaged."""
+    try:
+        return str(json.loads(header or b"")["attributes"][CERTIFICATE].get("root", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _checked_body(stored: Bytes, record: ChunkRecord | None) -> Bytes:
+    if stored.size < CRC_BYTES:
+        raise Undecodable(f"has {stored.size} bytes, less than its checksum")
+    body, declared = stored[:-CRC_BYTES], int.from_bytes(stored[-CRC_BYTES:].tobytes(), "little")
+    computed = crc32c(body)
+    if computed != declared:
+        raise Undecodable("fails its checksum")
+    if record is not None and computed != record.crc32c:
+        raise Undecodable("is another chunk than was written")
+    return body
+
+
+def _load(result: Result, key: str, nbytes: int | None) -> Bytes:
+    path = result.folder / key
+    expected = path.stat().st_size if nbytes is None else nbytes
+    with opened(str(path)) as descriptor:
+        stored = borrow("stored", expected + 1)
+        size = read_at(descriptor, stored, 0)
+    if size != expected:
+        raise Undecodable(f"has {'more than ' if size > expected else ''}{min(size, expected)} bytes, not {expected}")
+    return stored[:size]
+
+
+def _read(result: Result, key: str) -> bytes | None:
+    try:
+        return (result.folder / key).read_bytes()
+    except OSError:
+        return None
+
+
+def _parse(content: bytes | None) -> Manifest | None:
+    try:
+        return Manifest.parse(content or b"")
+    except ValueError:
+        return None
+
+
+def _matches(manifest: Manifest, metadata: bytes) -> bool:
+    return len(metadata) == manifest.metadata_bytes and digest(metadata) == manifest.metadata

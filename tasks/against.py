@@ -1,0 +1,166 @@
+"""Is a stored product still that of its inputs? Fresh random probes, against A and B as they are now.
+
+For each tile column j a new G_j is drawn and, slab by slab of what is stored,
+
+    B_j G_j  ->  alpha A_i (B_j G_j) + beta C0_ij G_j  against  C_ij G_j           for each tile row i
+
+so that A, B and C are read once (A once for every GROUP_BYTES of probed columns), and a product of n columns costs that of a few.
+Thresholds and confidence are those of the run's own check, see tasks.probes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+
+from storage import Matrix
+from tasks import probing
+from tasks.check import Sums, thresholds
+from tasks.outcome import Certificate
+from tasks.recipe import Recipe
+from tasks.survey import Operand
+from tasks.verify import measured_bound, scale_of
+
+GROUP_BYTES = 256 * 2**20
+"""Of probed columns of B held at a time."""
+BLOCK_BYTES = 64 * 2**20
+"""Of a matrix read at a time."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """What the probes found."""
+
+    measured: float
+    """Bound of the normwise error of the stored product, with the certificate's confidence."""
+    tiles: tuple[tuple[int, int], ...]
+    """Tile rows and columns that are not what A and B give."""
+    worst: float
+    """Largest residual over its threshold; above 1 a tile is wrong."""
+    seed: int
+    """Of the probes."""
+
+
+@dataclass
+class _Columns:
+    """A tile column: its probes and what they make of B."""
+
+    tiles: tuple[int, int]
+    """Start and stop in B and C."""
+    col: int
+    probes: torch.Tensor
+    product: torch.Tensor
+    """B_j G_j, float64 [k, q]."""
+    square: float
+    """Squared Frobenius norm of B_j."""
+
+
+def check_against(recipe: Recipe, product: Matrix, certificate: Certificate) -> Against:
+    """Probe a stored product; `recipe` is that of the run which made it, with a seed that the run did not use.
+
+    Rows and columns that hold NaN or infinity stand outside, as they did in the run. Raises CorruptData naming a chunk that
+    cannot be read.
+    """
+    tiles: list[tuple[int, int]] = []
+    squares, worst = 0.0, 0.0
+    columns = _columns(recipe)
+    size = max(1, GROUP_BYTES // (8 * recipe.walk.shape[1] * recipe.probes))
+    while group := list(islice(columns, size)):
+        for place, residual, excess in _rows(recipe, product, group):
+            squares, worst = squares + residual, max(worst, excess)
+            if excess > 1.0:
+                tiles.append(place)
+    scale = scale_of((recipe.alpha, recipe.beta), (certificate.norm_a, certificate.norm_b, certificate.norm_c0))
+    return Against(measured_bound(recipe.walk, recipe.probes, squares**0.5, scale), tuple(sorted(tiles)), worst, recipe.seed)
+
+
+def _columns(recipe: Recipe) -> Iterator[_Columns]:
+    walk = recipe.walk
+    for col in range(walk.grid[1]):
+        start, stop = col * walk.tile.cols, min((col + 1) * walk.tile.cols, walk.shape[2])
+        probes = probing.draw(recipe.seed, col, stop - start, recipe.probes)
+        if recipe.allow_nonfinite:
+            probes[_bad_columns(recipe.b, (start, stop))] = 0
+        product, square = torch.empty(walk.shape[1], recipe.probes, dtype=torch.float64), 0.0
+        for rows in _spans(walk.shape[1], (stop - start) * recipe.b.matrix.dtype.itemsize, recipe.b.chunks[0]):
+            seen = probing.apply(_read(recipe.b, rows, (start, stop)), probes, _wanted(recipe, norms=True))
+            product[slice(*rows)] = seen.product
+            square += float(seen.row_squares.sum())
+        yield _Columns((start, stop), col, probes, product, square)
+
+
+def _rows(recipe: Recipe, product: Matrix, group: list[_Columns]) -> Iterator[tuple[tuple[int, int], float, float]]:
+    """Of each tile of these columns: its place, its squared residual, and the largest residual over its threshold."""
+    walk = recipe.walk
+    right = torch.cat([columns.product for columns in group], dim=1)
+    for row in range(walk.grid[0]):
+        rows = row * walk.tile.rows, min((row + 1) * walk.tile.rows, walk.shape[0])
+        summed = torch.zeros(rows[1] - rows[0], right.shape[1], dtype=torch.float64)
+        squares, bad = torch.zeros(rows[1] - rows[0], dtype=torch.float64), torch.zeros(rows[1] - rows[0], dtype=torch.bool)
+        for depth in _spans(walk.shape[1], (rows[1] - rows[0]) * recipe.a.matrix.dtype.itemsize, recipe.a.chunks[1]):
+            block = _read(recipe.a, rows, depth)
+            seen = probing.apply(block, right[slice(*depth)], _wanted(recipe, norms=True))
+            summed, squares = summed.add_(seen.product), squares.add_(seen.row_squares)
+            if recipe.allow_nonfinite:
+                bad |= ~torch.isfinite(block).all(dim=1)
+        for index, columns in enumerate(group):
+            part = summed[:, index * recipe.probes : (index + 1) * recipe.probes]
+            sums = Sums(torch.empty(0), part, squares, columns.square)
+            yield (row, columns.col), *_judge(recipe, product, (rows, columns), (sums, bad))
+
+
+def _judge(
+    recipe: Recipe, product: Matrix, place: tuple[tuple[int, int], _Columns], found: tuple[Sums, torch.Tensor]
+) -> tuple[float, float]:
+    (rows, columns), (sums, bad) = place, found
+    stored, _, _ = _probe(recipe, product, rows, columns)
+    residual = recipe.alpha * sums.residual - stored
+    squares = torch.zeros(len(residual), dtype=torch.float64)
+    if recipe.add is not None:
+        added, squares, bad_too = _probe(recipe, recipe.add, rows, columns)
+        residual, bad = residual + recipe.beta * added, bad | bad_too
+    residual[bad] = 0
+    residual = residual.abs_().nan_to_num_(nan=torch.inf)
+    limits = thresholds(recipe, sums, columns.probes, squares)
+    worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
+    return float(residual.square().sum()) / recipe.probes, float(worst)
+
+
+def _probe(recipe: Recipe, matrix: Matrix, rows: tuple[int, int], columns: _Columns) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """matrix[rows, columns] @ probes, the rows' squared norms, and which of them hold NaN or infinity."""
+    products, squares, bad = [], [], []
+    operand = Operand(matrix, transposed=False)
+    for part in _spans(rows[1] - rows[0], (columns.tiles[1] - columns.tiles[0]) * matrix.dtype.itemsize, matrix.chunks[0]):
+        block = _read(operand, (rows[0] + part[0], rows[0] + part[1]), columns.tiles)
+        seen = probing.apply(block, columns.probes, _wanted(recipe, norms=True))
+        products.append(seen.product)
+        squares.append(seen.row_squares)
+        bad.append(~torch.isfinite(block).all(dim=1) if recipe.allow_nonfinite else torch.zeros(len(block), dtype=torch.bool))
+    return torch.cat(products), torch.cat(squares), torch.cat(bad)
+
+
+def _wanted(recipe: Recipe, norms: bool) -> probing.Wanted:
+    return probing.Wanted(norms=norms, clean=recipe.allow_nonfinite)
+
+
+def _bad_columns(operand: Operand, cols: tuple[int, int]) -> torch.Tensor:
+    bad = torch.zeros(cols[1] - cols[0], dtype=torch.bool)
+    for rows in _spans(operand.shape[0], (cols[1] - cols[0]) * operand.matrix.dtype.itemsize, operand.chunks[0]):
+        bad |= ~torch.isfinite(_read(operand, rows, cols)).all(dim=0)
+    return bad
+
+
+def _spans(extent: int, bytes_each: int, chunk: int) -> Iterator[tuple[int, int]]:
+    """Cut an extent into spans of about BLOCK_BYTES, at the edges of chunks."""
+    step = max(1, BLOCK_BYTES // max(1, bytes_each) // chunk) * chunk
+    for start in range(0, extent, step):
+        yield start, min(start + step, extent)
+
+
+def _read(operand: Operand, rows: tuple[int, int], cols: tuple[int, int]) -> torch.Tensor:
+    out = np.empty(operand.block_shape(rows[1] - rows[0], cols[1] - cols[0]), operand.matrix.dtype)
+    operand.read_into(out, slice(*rows), slice(*cols))
+    block = torch.from_numpy(out)
+    return block.T if operand.transposed else block

@@ -1,0 +1,201 @@
+"""Repair: what is damaged in a result is computed again from A and B, and nothing else.
+
+    damaged chunks -> their tiles -> computed again by the plan that is stored with the result
+        values hash as recorded      proved: the result is bit for bit what it was
+        they do not                  another processor or library: the tile's probes must accept it, and the manifest says so
+
+Damaged metadata are restored from their copies; a manifest is made again from the chunks, and the root proves it.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from math import hypot, isfinite, sqrt
+from pathlib import Path
+
+from storage import (
+    ChunkRecord,
+    Lease,
+    Result,
+    Staging,
+    create_staging,
+    discard,
+    find_staging,
+    open_result,
+    publish,
+    require_free,
+    scrub,
+    sweep,
+)
+from storage.repair import amend, link_sound, records_of, restore
+from storage.scrub import Assessment, assess
+from tasks.checkup import Place, damaged_tiles
+from tasks.clusters import Cluster
+from tasks.errors import BadInput, CorruptData, NotCertified, Refused
+from tasks.handshake import check_workers
+from tasks.hardware import Hardware
+from tasks.outcome import Certificate, Measurement
+from tasks.plan import Plan
+from tasks.prepare import Run, new_run_id
+from tasks.resume import REPAIR, input_stamps, is_repair
+from tasks.run import Observer, multiply
+from tasks.stored import Origin, origin_of
+from tasks.verify import measured_bound, scale_of
+from tasks.walk import Walk
+from tasks.wording import plural
+
+OpenCluster = Callable[[str, Plan], AbstractContextManager[Cluster]]
+"""The workers of a plan, on a kind of cluster."""
+Means = tuple[OpenCluster, Observer]
+"""What computes, and who watches."""
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair did."""
+
+    out: str
+    damages: tuple[str, ...]
+    """Files that were damaged."""
+    tiles: tuple[Place, ...]
+    """Tile rows and columns that were computed again."""
+    proved: bool
+    """Whether the result is bit for bit what it was; if not, its certificate covers what is new."""
+    root: str
+    """Hash of the manifest; the old one where proved."""
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        """The answer in one line."""
+        if not self.damages:
+            return f"{self.out} is what was written: nothing to repair; root {self.root}"
+        files = plural(len(self.damages), "file")
+        tiles = f"{plural(len(self.tiles), 'tile')} computed again"
+        proof = "bit for bit what it was" if self.proved else "other bits than before, within the certificate"
+        return f"{self.out}: {files} repaired, {tiles}: {proof}; root {self.root}"
+
+    def to_json(self) -> dict[str, object]:
+        """For scripts."""
+        return {"schema": 1, **asdict(self)}
+
+
+def repair(out: Path, full: bool, means: Means, cluster: str | None = None) -> Repaired:
+    """Mend a result in place, in one step at the end.
+
+    Raises BadInput (no result, inputs missing), Refused (another run holds OUT), NotCertified (a tile fails its probes, or the
+    certificate is missed), CorruptData (too little is left to tell right from wrong); OUT is unchanged then.
+    """
+    started = time.monotonic()
+    try:
+        with open_result(out) as result:
+            repaired = _mended(result, full, means, cluster)
+    finally:
+        sweep(out)  # the damaged result stayed as long as it was open
+    return replace(repaired, seconds=time.monotonic() - started)
+
+
+def _mended(result: Result, full: bool, means: Means, cluster: str | None) -> Repaired:
+    found, out = assess(result), str(result.out)
+    damages = tuple(damage.key for damage in scrub(result, full))
+    tiles = damaged_tiles(result, list(damages))
+    if not damages:
+        return Repaired(out, (), (), True, found.root, 0.0)
+    origin = origin_of(found, out)
+    origin = replace(origin, job=origin.job.model_copy(update={"cluster": cluster or origin.job.cluster}))
+    work = _Repair(result, found, origin, _begin(found, origin))
+    try:
+        root = work.mend(damages, tiles, means)
+    finally:
+        work.lease.release()
+        discard(work.staging)
+    return Repaired(out, damages, tiles, root == found.root, root, 0.0)
+
+
+def _begin(found: Assessment, origin: Origin) -> Staging:
+    place = Path(origin.job.out)
+    left = find_staging(place)
+    if left is not None:
+        require_free(left)
+        if not is_repair(left):
+            raise Refused(f"{place} has an unfinished run in {left.folder}: finish it, or remove it with gemmflow clean {place}")
+        discard(left)
+    return create_staging(place, found.spec, "power", new_run_id(), [REPAIR])
+
+
+class _Repair:
+    """One repair on its way."""
+
+    def __init__(self, result: Result, found: Assessment, origin: Origin, staging: Staging) -> None:
+        self.result, self.found, self.origin, self.staging = result, found, origin, staging
+        self.lease = Lease.take(staging)
+
+    def mend(self, damages: tuple[str, ...], tiles: tuple[Place, ...], means: Means) -> str:
+        """Fill the staging folder and exchange it; returns the root."""
+        sound = [key for key in self.found.keys if key not in damages]
+        link_sound(self.result, self.staging, sound)
+        records = {record.key: record for record in records_of(self.result, self.found, sound)}
+        computed = self._compute(tiles, means) if tiles else ()
+        fresh = {chunk.key: chunk for tile in computed for chunk in tile.chunks}
+        changed = self._changed(fresh, records)
+        if not changed:
+            records |= fresh
+            root = restore(self.staging, self.found, records.values())
+            if root != self.found.root:
+                raise CorruptData(f"{self.result.out} cannot be repaired: its chunks do not give its root; compute it with --overwrite")
+        else:
+            root = self._amended(computed, records | fresh)
+        publish(self.staging, overwrite=True)
+        return root
+
+    def _compute(self, tiles: tuple[Place, ...], means: Means) -> tuple[Measurement, ...]:
+        open_cluster, observe = means
+        origin, plan = self.origin, self.origin.plan
+        walk = Walk(plan.shape, plan.tile, plan.grid, plan.residency)
+        only = frozenset(index for index in range(len(walk)) if walk.place(index) in tiles)
+        with open_cluster(origin.job.cluster, plan) as cluster:
+            check_workers(cluster)
+            run = Run(
+                self.staging.run_id, origin.job, origin.problem(), _NOWHERE, plan, self.staging, time.time(), lease=self.lease, only=only
+            )
+            return multiply(run, cluster, observe).measurements
+
+    def _changed(self, fresh: dict[str, ChunkRecord], sound: dict[str, ChunkRecord]) -> bool:
+        """Whether any chunk differs from what was recorded; without a manifest the root decides, see `mend`."""
+        if self.found.manifest is None:
+            return False
+        return any(record != fresh.get(record.key, sound.get(record.key)) for record in self.found.manifest.chunks)
+
+    def _amended(self, computed: tuple[Measurement, ...], records: dict[str, ChunkRecord]) -> str:
+        origin = self.origin
+        recorded = {record.key: record.values for record in self.found.manifest.chunks} if self.found.manifest else {}
+        other = [tile for tile in computed if any(chunk.values != recorded[chunk.key] for chunk in tile.chunks)]
+        if other and input_stamps(origin.problem()) != origin.inputs:
+            raise BadInput(f"A or B were changed since {self.result.out} was made: restore them, or compute it again with --overwrite")
+        proof = _with_tiles(origin, other)
+        if not proof.kept:
+            raise NotCertified(f"{self.result.out} repaired would miss max-error {proof.asked:.3g}: {proof.measured:.3g} is measured")
+        places = ", ".join(f"({tile.row}, {tile.col})" for tile in other) or "none"
+        note = f"repair {self.staging.run_id}: tiles computed again {len(computed)}, with other values than before: {places}"
+        certificate = {
+            **self.found.certificate,
+            "certificate": {key: value for key, value in asdict(proof).items() if not isinstance(value, float) or isfinite(value)},
+        }
+        del certificate["root"]
+        return amend(self.staging, self.found, certificate, records.values(), note)
+
+
+def _with_tiles(origin: Origin, tiles: list[Measurement]) -> Certificate:
+    """The certificate when these tiles replace others: their errors come on top, those of the old tiles are not taken off."""
+    proof, plan = origin.certificate, origin.plan
+    if not tiles:
+        return proof
+    walk = Walk(plan.shape, plan.tile, plan.grid, plan.residency)
+    scale = scale_of((origin.job.alpha, origin.job.beta), (proof.norm_a, proof.norm_b, proof.norm_c0))
+    added = measured_bound(walk, plan.probes, sqrt(sum(tile.square_residual for tile in tiles)), scale)
+    return replace(proof, measured=hypot(proof.measured, added))
+
+
+_NOWHERE = Hardware("", "", 0, 0, ())
+"""A repair plans nothing, so it measures nothing."""

@@ -1,0 +1,200 @@
+"""An unfinished run of the same job: its plan and its finished tiles are taken over, nothing is planned or computed twice.
+
+    journal   {"kind": "run", version, job, inputs, plan, spec}   what was started
+              {"kind": "tile", tile: Measurement} *               what is done
+
+What the caller asks now, the inputs and the version must be those that the run started with. A difference is named, and the
+run refused: an unfinished product is never thrown away, and never mixed with another one.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from storage import Found, OutputSpec, contents_stamp, discard, find_staging, is_published, read_journal, require_free
+from storage.journal import Record
+from tasks.errors import BadInput, Refused
+from tasks.hardware import Hardware
+from tasks.job import Job, make_job
+from tasks.outcome import Measurement
+from tasks.plan import Plan
+from tasks.planner import make_plan
+from tasks.survey import Problem
+from tasks.units import format_bytes
+
+REPAIR: Record = {"kind": "repair"}
+"""First record of a repair's journal: it is begun afresh, never gone on with."""
+
+WHERE = frozenset({"cluster", "overwrite", "memory"})
+"""Fields of a job that may differ: where it runs, and what becomes of an older OUT. Memory may only grow."""
+
+_PLAN = TypeAdapter(Plan)
+_MEASUREMENT = TypeAdapter(Measurement)
+_SPEC = TypeAdapter(OutputSpec)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that was started and did not end."""
+
+    found: Found
+    records: tuple[Record, ...]
+    """Of its journal, oldest first."""
+
+    @property
+    def started(self) -> Record:
+        """What it was to do."""
+        return self.records[0]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan that it follows."""
+        return _PLAN.validate_python(self.started["plan"])
+
+    @property
+    def job(self) -> Job:
+        """What its caller asked, the memory stated."""
+        return make_job(**cast("dict[str, object]", self.started["job"]))
+
+    @property
+    def spec(self) -> OutputSpec:
+        """How its product is stored."""
+        return _SPEC.validate_python(self.started["spec"])
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Stamps of its inputs when it was started."""
+        return cast("dict[str, str]", self.started["inputs"])
+
+    @cached_property
+    def tiles(self) -> tuple[Measurement, ...]:
+        """Its finished tiles in the order of the walk; of a tile that was recorded twice, the last record."""
+        found = [_MEASUREMENT.validate_python(record["tile"]) for record in self.records if record["kind"] == "tile"]
+        latest = {tile.index: tile for tile in found}
+        return tuple(latest[index] for index in sorted(latest))
+
+
+def plan_or_resume(job: Job, problem: Problem, hardware: Hardware) -> Plan:
+    """The plan of the unfinished run that lies beside OUT, or else a new one.
+
+    Raises Refused where a run is writing OUT, where the unfinished one was another (naming the difference), or as `make_plan` does.
+    """
+    unfinished = find_unfinished(job)
+    if unfinished is None:
+        return make_plan(job, problem, hardware)
+    require_same(unfinished, job, problem)
+    return unfinished.plan
+
+
+def find_unfinished(job: Job) -> Unfinished | None:
+    """The unfinished run beside OUT, once nobody holds it any more; None where there is none.
+
+    What is left of a run that had published its result is removed. Raises Refused where somebody writes, or the journal is damaged.
+    """
+    found = find_staging(Path(job.out))
+    if found is None:
+        return None
+    require_free(found)
+    if is_published(found):
+        discard(found)
+        return None
+    if is_repair(found):
+        raise Refused(f"{job.out} has an unfinished repair: repeat gemmflow repair {job.out}, or remove it with {_clean(job)}")
+    try:
+        records = tuple(read_journal(found.folder / "journal"))
+        if records and records[0]["kind"] == "run" and read_plan(records[0]["plan"]):
+            return Unfinished(found, records)
+    except (BadInput, ValidationError, KeyError):
+        pass
+    raise Refused(f"the unfinished run in {found.folder} cannot be read: its journal is damaged; remove it with {_clean(job)}")
+
+
+def is_repair(found: Found) -> bool:
+    """Whether the folder was left by a repair."""
+    try:
+        return read_journal(found.folder / "journal")[:1] == [REPAIR]
+    except BadInput:
+        return False
+
+
+def require_same(unfinished: Unfinished, job: Job, problem: Problem) -> None:
+    """Raise Refused, naming the first difference, unless the unfinished run is one of this job on these inputs by this version."""
+    difference = next(_differences(unfinished, job, problem), "")
+    if difference:
+        raise Refused(
+            f"{job.out} has an unfinished run ({unfinished.found.run_id}) that differs: {difference}; "
+            f"ask the same to go on with it, or remove it with {_clean(job)}"
+        )
+
+
+def describe(unfinished: Unfinished | None) -> str:
+    """One line that says how far the run was; empty where there is none."""
+    if unfinished is None:
+        return ""
+    done, all_tiles = len(unfinished.tiles), unfinished.plan.tiles
+    return f"going on with run {unfinished.found.run_id}: {done} of {all_tiles} tiles are done"
+
+
+def run_record(job: Job, inputs: dict[str, str], plan: Plan, spec: OutputSpec) -> Record:
+    """The first record of a journal."""
+    return {
+        "kind": "run",
+        "version": metadata.version("gemmflow"),
+        "job": job.model_dump(mode="json"),
+        "inputs": inputs,
+        "plan": plan_json(plan),
+        "spec": json.loads(_SPEC.dump_json(spec)),
+    }
+
+
+def plan_json(plan: Plan) -> dict[str, object]:
+    """A whole plan as JSON; `read_plan` is its inverse."""
+    return json.loads(_PLAN.dump_json(plan))
+
+
+def read_plan(value: object) -> Plan:
+    """The plan that `plan_json` wrote; raises ValueError where it is none."""
+    return _PLAN.validate_python(value)
+
+
+def tile_record(tile: Measurement) -> Record:
+    """The record of a finished tile."""
+    return {"kind": "tile", "tile": json.loads(_MEASUREMENT.dump_json(tile))}
+
+
+def input_stamps(problem: Problem) -> dict[str, str]:
+    """What tells whether an input was changed: by name, a hash of the names, sizes and times of its files."""
+    matrices = {"a": problem.a.matrix, "b": problem.b.matrix, "add": problem.add}
+    return {name: contents_stamp(matrix) for name, matrix in matrices.items() if matrix is not None}
+
+
+def _differences(unfinished: Unfinished, job: Job, problem: Problem) -> Iterator[str]:
+    version, before = metadata.version("gemmflow"), unfinished.job
+    if unfinished.started["version"] != version:
+        yield f"it was started by gemmflow {unfinished.started['version']}, this is {version}"
+    for name in Job.model_fields:
+        asked, was = getattr(job, name), getattr(before, name)
+        if name not in WHERE and asked != was:
+            yield f"{name.replace('_', '-')} was {_shown(was)}, now it is {_shown(asked)}"
+    if job.memory is not None and job.memory < unfinished.plan.memory_limit:
+        yield f"memory was {format_bytes(unfinished.plan.memory_limit)}, now it is {format_bytes(job.memory)}"
+    stamps = input_stamps(problem)
+    for name, was in unfinished.inputs.items():
+        if stamps.get(name) != was:
+            yield f"the input {getattr(job, name)} was changed since"
+    if (unfinished.plan.device == "cuda") != (job.cluster == "cuda") and "://" not in job.cluster:
+        yield f"it computes on {unfinished.plan.device}, the cluster asked is {job.cluster}"
+
+
+def _shown(value: object) -> str:
+    return "not set" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _clean(job: Job) -> str:
+    return f"gemmflow clean {job.out}"

@@ -1,0 +1,63 @@
+"""How a stored result was made, read from its own certificate: the job, the plan, the proof."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from storage import Staging, open_matrix
+from storage.scrub import Assessment
+from tasks.errors import BadInput
+from tasks.job import Job, make_job
+from tasks.outcome import Certificate
+from tasks.plan import Plan
+from tasks.recipe import Recipe, make_recipe
+from tasks.resume import read_plan
+from tasks.survey import Operand, Problem
+
+_CERTIFICATE = TypeAdapter(Certificate)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a result says about the run that made it."""
+
+    run_id: str
+    job: Job
+    plan: Plan
+    certificate: Certificate
+    inputs: dict[str, str]
+    """Stamps of the inputs then."""
+
+    def problem(self) -> Problem:
+        """The inputs as they are now; raises BadInput where one is missing or no longer has the shape or type that it had."""
+        job = self.job
+        problem = Problem(
+            Operand(open_matrix(job.a), job.transpose_a),
+            Operand(open_matrix(job.b), job.transpose_b),
+            open_matrix(job.add) if job.add is not None else None,
+        )
+        if problem.shape != self.plan.shape or problem.b.shape[0] != self.plan.shape[1]:
+            raise BadInput(f"{job.a} and {job.b} give a product of another shape than {job.out} has: restore the inputs")
+        return problem
+
+    def recipe(self, problem: Problem, staging: Staging) -> Recipe:
+        """How a tile of it is computed."""
+        return make_recipe(self.job, problem, self.plan, staging)
+
+
+def origin_of(found: Assessment, out: str) -> Origin:
+    """Where a result comes from, its job now naming `out`; raises BadInput where its certificate does not say."""
+    try:
+        said = found.certificate
+        proof = {"promised": inf, "measured": inf, **cast("dict[str, object]", said["certificate"])}
+        return Origin(
+            run_id=str(said["run_id"]),
+            job=make_job(**{**cast("dict[str, object]", said["job"]), "out": out}),
+            plan=read_plan(said["plan"]),
+            certificate=_CERTIFICATE.validate_python(proof),
+            inputs=cast("dict[str, str]", said["inputs"]),
+        )
+    except (KeyError, TypeError, ValidationError) as error:
+        raise BadInput(f"{out} does not say how it was made ({type(error).__name__}): compute it again with --overwrite") from error
