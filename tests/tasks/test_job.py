@@ -39,8 +39,8 @@ def test_urls_pass_untouched():
 
 
 BAD = [
-    ({"a": "gs://lab/a"}, "a: gs://lab/a has the scheme gs://, which gemmflow does not read: give a path or s3://bucket/key"),
-    ({"out": "s3://lab"}, "out: s3://lab does not name an object"),
+    ({"a": "gs://lab/a"}, "^gs://lab/a has the scheme gs://, which gemmflow does not read: give a path or s3://bucket/key"),
+    ({"out": "s3://lab"}, "s3://lab does not name an object"),
     ({"memory": "lots"}, "'lots' is not a size"),
     ({"memory": 1.5}, "1.5 is not a size"),
     ({"memory": "1MiB"}, "memory is 1.00 MiB"),
