@@ -140,8 +140,7 @@ def plan(scene: Scene) -> Plan:
 
 def staging(made: Plan) -> Staging:
     spec = OutputSpec(shape=(made.shape[0], made.shape[2]), dtype=made.dtype_out, chunks=made.chunk, codec=made.codec)
-    folder = "/data/scores.zarr.gemmflow-20260801-101502-7f3a"
-    return Staging(folder=folder, array=f"{folder}/array", out="/data/scores.zarr", spec=spec, durability="power")
+    return Staging("/data/scores.zarr", "20260801-101502-7f3a", 1, spec, "power")
 
 
 def measurements(scene: Scene) -> tuple[Measurement, ...]:
@@ -212,5 +211,5 @@ def _tile(scene: Scene, index: int, place: tuple[int, int], worker: int, span: t
         square_c0=0.0,
         square_residual=1e-9,
         worst=0.2,
-        chunks=(ChunkRecord(f"c/{place[0]}/{place[1]}", stored, 1),),
+        chunks=(ChunkRecord(f"c/{place[0]}/{place[1]}", stored, 1, "ab" * 32, "cd" * 32),),
     )

@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 def test_staging_lies_beside_out(folder, cluster):
     run = prepare(*planned(folder), cluster)
-    assert run.staging.folder == os.path.realpath(folder / f"C.gemmflow-{run.run_id}")
+    assert run.staging.folder == os.path.realpath(folder / "C.gemmflow" / f"{run.run_id}.1")
     assert run.recipe.bound == run.plan.predicted.error_bound
 
 

@@ -20,6 +20,7 @@ from tasks.plan import TileShape
 from tasks.planner import make_plan
 from tasks.prepare import prepare
 from tasks.publish import publish
+from tasks.resume import read_plan
 from tasks.run import multiply
 from tasks.survey import survey
 from tasks.verify import verify
@@ -106,10 +107,10 @@ def test_every_record_is_in_the_journal(inputs, cluster):
     outcome = multiply(run, cluster, lambda _: None)
     from pathlib import Path
 
-    records = read_journal(Path(run.staging.journal))
-    assert records[0]["kind"] == "plan"
-    assert sorted(record["index"] for record in records[1:]) == list(range(35))
-    assert sum(chunk["nbytes"] for record in records[1:] for chunk in record["chunks"]) == sum(t.bytes_stored for t in outcome.measurements)
+    first, *tiles = read_journal(Path(run.staging.journal))
+    assert (first["kind"], first["job"], read_plan(first["plan"])) == ("run", run.job.model_dump(mode="json"), run.plan)
+    assert sorted(record["tile"]["index"] for record in tiles) == list(range(35))
+    assert sum(chunk["nbytes"] for record in tiles for chunk in record["tile"]["chunks"]) == sum(t.bytes_stored for t in outcome.measurements)
 
 
 def test_a_corrupt_chunk_ends_the_run_and_keeps_staging(inputs, cluster):
@@ -117,7 +118,7 @@ def test_a_corrupt_chunk_ends_the_run_and_keeps_staging(inputs, cluster):
     run = prepare(*planned(folder), cluster)
     chunk = folder / "A" / "c" / "2" / "1"
     chunk.write_bytes(b"damaged")
-    with pytest.raises(CorruptData, match=r"c/2/1.*unfinished result kept in"):
+    with pytest.raises(CorruptData, match=r"c/2/1.*finished is kept in .*: the same command goes on from there"):
         multiply(run, cluster, lambda _: None)
     assert not (folder / "C").exists()
 
