@@ -129,7 +129,7 @@ class LocalFolder:
     def entries(self) -> Entries:
         """What is directly in it."""
         with os.scandir(self.path) as found:
-            kinds = sorted((entry.name, entry.is_dir()) for entry in found)
+            kinds = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
         return Entries([name for name, is_folder in kinds if is_folder], [name for name, is_folder in kinds if not is_folder])
 
     def inside(self, name: str) -> "LocalFolder":

@@ -10,7 +10,7 @@ import zarr
 from numcodecs import LZ4, Blosc, GZip, Shuffle, Zlib, Zstd
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
-from storage import OutputSpec, Staging, create_staging
+from storage import OutputSpec, Staging, certify, create_staging, publish, write_block
 
 Write = Callable[[Path, np.ndarray], None]
 
@@ -121,3 +121,21 @@ def spec() -> OutputSpec:
 def staging(tmp_path: Path, spec: OutputSpec) -> Staging:
     """The staging folder of that result."""
     return create_staging(tmp_path / "out.zarr", spec, "process", "run1")
+
+
+Store = Callable[..., Path]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Publishes a result of 2 x 2 chunks: `store("out", codec="zstd", value=3)`; random numbers where no value is given."""
+
+    def make(name: str = "out", codec: str = "none", value: float | None = None, run_id: str = "r") -> Path:
+        staging = create_staging(tmp_path / name, OutputSpec((5, 7), "float64", (4, 4), codec), "process", run_id)
+        random = np.random.default_rng(0).standard_normal((5, 7))
+        records = write_block(staging, 0, 0, random if value is None else np.full((5, 7), float(value))).records
+        certify(staging, {"schema": 1, "storage": {"codec": codec}}, records)
+        publish(staging, overwrite=True)
+        return tmp_path / name
+
+    return make

@@ -16,9 +16,9 @@ from storage import (
     CODECS,
     ChunkRecord,
     DiskFull,
-    GemmflowError,
     OutputSpec,
     Staging,
+    TakenOver,
     chunk_buffer_bytes,
     create_staging,
     discard,
@@ -27,6 +27,7 @@ from storage import (
     write_block,
 )
 from storage.chain import crc32c
+from storage.record import digest
 
 several = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -62,9 +63,21 @@ def test_records_describe_the_files(staging: Staging, spec: OutputSpec, values: 
     result = write_block(staging, 0, 0, values)
     for record in result.records:
         content = Path(staging.array, record.key).read_bytes()
-        assert record == ChunkRecord(record.key, len(content), crc32c(np.frombuffer(content[:-4], np.uint8)))
+        body = np.frombuffer(content[:-4], np.uint8)
+        decoded = np.empty(spec.chunks, np.float32)
+        spec.compression.decode(content, decoded)
+        assert record == ChunkRecord(record.key, len(content), crc32c(body), digest(body), digest(decoded))
     assert result.nbytes == sum(record.nbytes for record in result.records)
     assert result.encode_seconds > 0 and result.write_seconds > 0
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_hashes_of_values_do_not_depend_on_the_codec(tmp_path: Path, values: np.ndarray, codec: str) -> None:
+    hashes = []
+    for out, name in enumerate(("none", codec)):
+        staging = create_staging(tmp_path / str(out), OutputSpec((23, 17), "float32", (8, 5), name), "process", "r")
+        hashes.append([record.values for record in write_block(staging, 0, 0, np.asfortranarray(values)).records])
+    assert hashes[0] == hashes[1]
 
 
 def test_edge_chunks_are_padded_with_the_fill_value(tmp_path: Path) -> None:
@@ -151,7 +164,7 @@ def test_an_interrupt_leaves_no_rest(staging: Staging, values: np.ndarray, monke
 
 def test_a_write_after_the_run_is_over_says_so(staging: Staging, values: np.ndarray) -> None:
     discard(staging)
-    with pytest.raises(GemmflowError, match="published or discarded meanwhile"):
+    with pytest.raises(TakenOver, match="this one stops"):
         write_block(staging, 0, 0, values)
 
 

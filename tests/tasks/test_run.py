@@ -110,7 +110,9 @@ def test_every_record_is_in_the_journal(inputs, cluster):
     first, *tiles = read_journal(Path(run.staging.journal))
     assert (first["kind"], first["job"], read_plan(first["plan"])) == ("run", run.job.model_dump(mode="json"), run.plan)
     assert sorted(record["tile"]["index"] for record in tiles) == list(range(35))
-    assert sum(chunk["nbytes"] for record in tiles for chunk in record["tile"]["chunks"]) == sum(t.bytes_stored for t in outcome.measurements)
+    assert sum(chunk["nbytes"] for record in tiles for chunk in record["tile"]["chunks"]) == sum(
+        t.bytes_stored for t in outcome.measurements
+    )
 
 
 def test_a_corrupt_chunk_ends_the_run_and_keeps_staging(inputs, cluster):
