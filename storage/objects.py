@@ -136,6 +136,11 @@ class ObjectStore:
         """Replace the object that has this etag; returns the new etag, None where it is another one or gone. Content as above."""
         return self._put_if(key, content, {"e_tag": etag})
 
+    def copy(self, key: str, target: "ObjectStore", to: str) -> None:
+        """Copy an object within the service, to another place in the same bucket."""
+        with self.translated(key):
+            obstore.copy(self.client, self.path(key), target.path(to))
+
     def delete(self, *keys: str) -> None:
         """Delete objects; those that are not there are no error."""
         with self.translated(keys[0] if keys else ""):

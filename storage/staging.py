@@ -193,6 +193,11 @@ def leftovers(out: Path) -> list[Path]:
 
 def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
     """Write the metadata of an array that is not finished, whole and durable. Raises OSError."""
+    write_atomically(array / HEADER, make_header(spec, run_id))
+
+
+def make_header(spec: OutputSpec, run_id: str) -> bytes:
+    """The metadata of an array that is not finished."""
     import zarr  # noqa: PLC0415  workers write chunks without it
 
     store: dict[str, Any] = {}
@@ -206,7 +211,7 @@ def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
         attributes={CERTIFICATE: {"run_id": run_id, "unfinished": True}},
         zarr_format=3,
     )
-    write_atomically(array / HEADER, store[HEADER].to_bytes())
+    return store[HEADER].to_bytes()
 
 
 def is_published(found: Found) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from storage.buffers import borrow
 from storage.chain import WORKING_BYTES, crc32c
 from storage.codecs import suffix
+from storage.files import Bytes
 from storage.grid import Piece, pieces
 from storage.matrix import Block
 from storage.output import OutputSpec
@@ -52,7 +53,7 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block) -> WriteRe
     Raises DiskFull where there is no room, TakenOver where the folder is gone, GemmflowError where the system refuses, ValueError
     where the block does not fit the grid.
     """
-    rows, cols = _checked(staging.spec, row0, col0, block)
+    rows, cols = checked_spans(staging.spec, row0, col0, block)
     records: list[ChunkRecord] = []
     seconds = [0.0, 0.0]
     try:
@@ -71,17 +72,23 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block) -> WriteRe
 
 def _write_chunk(staging: Staging, region: Block, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
     begin = time.perf_counter()
-    chunk = _whole_chunk(staging.spec, region)
-    values = digest(chunk)
-    body = staging.spec.compression.compress(chunk)
-    checksum = crc32c(body)
-    encoded = values if staging.spec.compression.chain.in_place else digest(body)
+    record, parts = encode_chunk(staging.spec, region, piece)
     done = time.perf_counter()
-    key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
-    replace_file(f"{staging.array}/{key}", (body, end), staging.durability == "power")
+    replace_file(f"{staging.array}/{record.key}", parts, staging.durability == "power")
     seconds[0] += done - begin
     seconds[1] += time.perf_counter() - done
-    records.append(ChunkRecord(key, body.size + len(end), checksum, encoded, values))
+    records.append(record)
+
+
+def encode_chunk(spec: OutputSpec, region: Block, piece: Piece) -> tuple[ChunkRecord, tuple[Bytes, bytes]]:
+    """What is stored of a chunk, as parts of its file, and its record; valid until the thread encodes the next one."""
+    chunk = _whole_chunk(spec, region)
+    values = digest(chunk)
+    body = spec.compression.compress(chunk)
+    checksum = crc32c(body)
+    encoded = values if spec.compression.chain.in_place else digest(body)
+    key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
+    return ChunkRecord(key, body.size + len(end), checksum, encoded, values), (body, end)
 
 
 def _whole_chunk(spec: OutputSpec, region: Block) -> Block:
@@ -104,7 +111,8 @@ def _folders(staging: Staging, rows: slice) -> Iterator[str]:
             yield f"{staging.array}/c/{row}"
 
 
-def _checked(spec: OutputSpec, row0: int, col0: int, block: Block) -> tuple[slice, slice]:
+def checked_spans(spec: OutputSpec, row0: int, col0: int, block: Block) -> tuple[slice, slice]:
+    """Rows and columns of a block; raises ValueError where it does not fit the grid."""
     if block.ndim != 2 or block.dtype != np.dtype(spec.dtype):
         raise ValueError(f"the block is {block.ndim}-d of {block.dtype}: the result is 2-d of {spec.dtype}")
     spans = slice(row0, row0 + block.shape[0]), slice(col0, col0 + block.shape[1])
