@@ -8,6 +8,7 @@
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
     record, manifest         what every stored byte must be
     result, scrub            a published result, opened and checked
+    object_output, object_lease, object_journal        the same for a result on an object store
     sync                     whole files and synced folders
     errors                   one line each, with what to change
 

@@ -142,6 +142,19 @@ class ObjectLease:
         self.lost.set()
 
 
+def require_conditional_writes(home: ObjectStore) -> None:
+    """Raise Refused where the service takes every write, whatever its condition: there nothing keeps two writers apart."""
+    key = f"probe-{secrets.token_hex(8)}"
+    try:
+        etag = home.put_if_absent(key, b"1")
+        honoured = bool(etag) and home.put_if_absent(key, b"2") is None
+        honoured = honoured and home.put_if_match(key, b"3", f'"{secrets.token_hex(16)}"') is None
+    finally:
+        home.delete(key)
+    if not honoured:
+        raise Refused(f"{home}: this service ignores If-None-Match or If-Match, so two runs could write at once: write to a local disk")
+
+
 def read_lease(home: ObjectStore) -> Seen | None:
     """The lease, None where there is none; raises CorruptData."""
     try:

@@ -26,7 +26,7 @@ from storage.journal import Record
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, ordered, render_metadata, with_root
 from storage.matrix import Block
 from storage.object_journal import ObjectJournal
-from storage.object_lease import ObjectLease, Seen
+from storage.object_lease import ObjectLease, Seen, require_conditional_writes
 from storage.objects import ObjectStore
 from storage.output import OutputSpec
 from storage.record import ChunkRecord, digest
@@ -95,8 +95,12 @@ def check_object_out(out: ObjectStore, overwrite: bool) -> None:
 def create_object_staging(
     out: ObjectStore, spec: OutputSpec, run_id: str, records: Iterable[Record] = ()
 ) -> tuple[ObjectStaging, ObjectLease, ObjectJournal]:
-    """Take the lease of OUT and put what a run starts with; raises Refused where another run has begun."""
+    """Take the lease of OUT and put what a run starts with.
+
+    Raises Refused where another run has begun, or the service does not keep two writers apart.
+    """
     staging = ObjectStaging(out, run_id, 1, spec)
+    require_conditional_writes(staging.home)
     lease = ObjectLease.take(staging.home, run_id)
     try:
         staging.array.put(HEADER, make_header(spec, run_id))

@@ -109,6 +109,8 @@ class Proxy:
     faults: list[Fault] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     """Method, path and range of every request."""
+    ignored: frozenset[str] = frozenset()
+    """Request headers, in lower case, that do not reach the server."""
 
     def fail(self, *faults: Fault) -> None:
         self.seen.clear()
@@ -135,7 +137,8 @@ def proxy_before(server: str) -> Generator[Proxy]:
             if fault.status:
                 self._answer(fault.status, [], f"<Error><Code>{fault.code}</Code></Error>".encode(), None)
                 return
-            status, headers, content = _ask(server, self.command, self.path, body, dict(self.headers))
+            kept = {name: value for name, value in self.headers.items() if name.lower() not in proxy.ignored}
+            status, headers, content = _ask(server, self.command, self.path, body, kept)
             if fault.lost:
                 self.close_connection = True
                 return

@@ -10,7 +10,7 @@ import pytest
 
 from storage import CorruptData, Refused, TakenOver
 from storage import object_lease as module
-from storage.object_lease import ObjectLease, Seen, read_lease, require_free_lease
+from storage.object_lease import ObjectLease, Seen, read_lease, require_conditional_writes, require_free_lease
 from storage.objects import ObjectStore
 from tests.object_server import Fault, Proxy
 
@@ -120,3 +120,13 @@ def test_a_claim_holds_no_secret(s3: ObjectStore) -> None:
         content = s3.read("lease").content
     assert b"hidden-value" not in content
     assert replace(seen_at(s3).claim, released=True) == seen_at(s3).claim
+
+
+@pytest.mark.parametrize("header", ["if-none-match", "if-match"])
+def test_a_service_that_ignores_conditions_is_refused(flaky: Flaky, header: str) -> None:
+    store, proxy = flaky
+    require_conditional_writes(store)
+    proxy.ignored = frozenset([header])
+    with pytest.raises(Refused, match="this service ignores If-None-Match or If-Match"):
+        require_conditional_writes(store)
+    assert not list(store.list())

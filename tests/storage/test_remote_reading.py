@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -169,3 +170,27 @@ def test_memory_for_parts_on_their_way_is_counted(both: tuple[Path, ObjectStore]
     local, remote = open_matrix(both[0]), open_matrix(both[1].url)
     assert remote.scratch_bytes > local.scratch_bytes
     assert isinstance(remote.source, ThinZarr) == isinstance(local.source, ThinZarr)
+
+
+READS_AND_MEASURES = """
+import resource, sys
+import numpy as np
+from storage import open_matrix
+from storage.address import absolute
+import storage.zarr_header
+out = np.ones((1024, 4096), np.float32)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+matrix = open_matrix(sys.argv[1])
+for _ in range(3):
+    matrix.read_into(out, slice(0, 1024), slice(0, 4096))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, matrix.scratch_bytes)
+"""
+
+
+def test_what_reading_holds_is_within_what_is_counted(s3: ObjectStore, tmp_path: Path) -> None:
+    array = zarr.create_array(tmp_path / "a", shape=(1024, 4096), chunks=(1024, 2048), dtype="f4")
+    array[...] = np.random.default_rng(1).standard_normal(array.shape, np.float32)
+    upload(tmp_path / "a", s3)
+    done = subprocess.run([sys.executable, "-c", READS_AND_MEASURES, s3.url], capture_output=True, check=True, text=True)
+    held, counted = map(int, done.stdout.split())
+    assert held <= counted
