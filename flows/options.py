@@ -36,7 +36,10 @@ METAVARS = {
     "max_error": "E",
     "memory": "SIZE",
     "port": "N",
+    "portable": "yes|no",
     "precision": "NAME",
+    "round": "MODE",
+    "shard": "ROWS,COLS",
     "workers": "N",
 }
 """What stands for a value in the help, where the type alone says too little."""

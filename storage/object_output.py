@@ -99,6 +99,8 @@ def create_object_staging(
 
     Raises Refused where another run has begun, or the service does not keep two writers apart.
     """
+    if spec.shards is not None:
+        raise BadInput(f"{out}: shards are written to local file systems only; leave --shard out")
     staging = ObjectStaging(out, run_id, 1, spec)
     require_conditional_writes(staging.home)
     lease = ObjectLease.take(staging.home, run_id)
@@ -131,7 +133,7 @@ def write_object_block(staging: ObjectStaging, row0: int, col0: int, block: Bloc
     seconds = [0.0, 0.0]
     for piece in pieces(rows, cols, staging.spec.chunks):
         begin = time.perf_counter()
-        record, parts = encode_chunk(staging.spec, block[piece.target], piece)
+        record, parts = encode_chunk(staging.spec, block, piece)
         content = b"".join((parts[0].data, parts[1]))
         done = time.perf_counter()
         staging.chunks.put(staged_key(record), content)

@@ -32,6 +32,7 @@ from storage.errors import BadInput, Refused, TakenOver
 from storage.journal import Journal, Record
 from storage.manifest import CERTIFICATE, HEADER
 from storage.output import OutputSpec
+from storage.settled import name_codec
 from storage.sync import sync_folder, write_atomically, write_error
 
 Durability = Literal["power", "process"]
@@ -205,13 +206,16 @@ def make_header(spec: OutputSpec, run_id: str) -> bytes:
         store=store,
         shape=spec.shape,
         chunks=spec.chunks,
+        shards=spec.shard,
         dtype=spec.dtype,
-        compressors=spec.compression.bytes_codecs(spec.stored.itemsize),
+        compressors=None,
         fill_value=spec.fill,
         attributes={CERTIFICATE: {"run_id": run_id, "unfinished": True}},
         zarr_format=3,
     )
-    return store[HEADER].to_bytes()
+    document = json.loads(store[HEADER].to_bytes())
+    name_codec(document, spec.compression, spec.stored.itemsize)
+    return json.dumps(document, indent=2).encode()
 
 
 def is_published(found: Found) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,16 +17,28 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from storage.chain import Chain
+from storage.compressors import is_installed
 from storage.errors import BadInput
 from storage.folder import Folder, Small
 from storage.matrix import ACCEPTED, Matrix, Source, accept_dtype, accept_shape
+from storage.shard import Shards
 from storage.zarr_thin import ChunkKeys, ThinZarr
 
 Document = dict[str, Any]
 
 _V3_TYPES = {dtype.name: dtype for dtype in ACCEPTED}
-_V3_COMPRESSORS = ("blosc", "zstd", "gzip")
+_V3_DECODERS: dict[tuple[str, ...], str] = {
+    ("bytes",): "none",
+    ("bytes", "blosc"): "blosc",
+    ("bytes", "zstd"): "zstd",
+    ("bytes", "gzip"): "gzip",
+    ("bytes", "numcodecs.zlib"): "zlib",
+    ("bytes", "numcodecs.shuffle", "numcodecs.zlib"): "huffman",
+    ("numcodecs.pcodec",): "pcodec",
+}
+"""Codec lists without their checksum that have a decoder."""
 _V2_COMPRESSORS = ("blosc", "zstd", "gzip", "zlib")
+_INDEX_ITEMSIZE = 8
 _VERSIONS = {"zarr.json": 3, ".zarray": 2}
 _LISTED = 8
 
@@ -39,6 +52,15 @@ class Header(NamedTuple):
     shape: tuple[int, int]
     native: np.dtype[np.number]
     fingerprint: str
+
+
+class Layout(NamedTuple):
+    """How the chunks of a version 3 array are stored."""
+
+    chunks: tuple[int, int]
+    chain: Chain
+    order: Literal["<", ">"]
+    shards: Shards | None
 
 
 def is_zarr(path: Path) -> bool:
@@ -64,7 +86,7 @@ def open_zarr(folder: Folder) -> Matrix:
         thin = source(header)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise BadInput(f"{folder} has a damaged {name} ({type(error).__name__}: {error}): restore it or write the array again") from error
-    return _matrix(header, thin, thin.chunks) if thin else _fallback(header)
+    return _matrix(header, thin, thin.chunks, thin.shards.edges if thin.shards else None) if thin else _fallback(header)
 
 
 def group_message(folder: Folder) -> str:
@@ -104,22 +126,26 @@ def _metadata(folder: Folder) -> tuple[str, Small] | None:
     return None
 
 
-def _matrix(header: Header, source: Source, chunks: tuple[int, int]) -> Matrix:
+def _matrix(header: Header, source: Source, chunks: tuple[int, int], shard: tuple[int, int] | None) -> Matrix:
     chunk_bytes = chunks[0] * chunks[1] * header.native.itemsize
     codec = _nearest_codec(header.document)
-    return Matrix(str(header.folder), "zarr", header.shape, header.native, chunks, chunk_bytes, header.fingerprint, source, codec)
+    return Matrix(str(header.folder), "zarr", header.shape, header.native, chunks, chunk_bytes, header.fingerprint, source, codec, shard)
 
 
 def _nearest_codec(document: Document) -> str:
     """Row of CODECS that decodes about as fast as this array's chunks."""
     listed = [document["compressor"]] if document.get("compressor") else document.get("codecs", [])
+    if [codec.get("name") for codec in listed if isinstance(codec, dict)] == ["sharding_indexed"]:
+        listed = listed[0]["configuration"]["codecs"]
     known = {str(codec.get("name") or codec.get("id")): codec for codec in listed if isinstance(codec, dict)}
     if "blosc" in known:
         settings = known["blosc"].get("configuration") or known["blosc"]
         slow = settings.get("cname") in ("zstd", "zlib")
         bits = settings.get("shuffle") in ("bitshuffle", 2)
         return ("blosc-zstd-bitshuffle" if bits else "blosc-zstd") if slow else ("blosc-lz4" if bits else "blosc-lz4-shuffle")
-    near = {"zstd": "zstd", "gzip": "gzip", "zlib": "gzip"}
+    near = {"zstd": "zstd", "gzip": "gzip", "zlib": "gzip", "numcodecs.zlib": "gzip", "numcodecs.pcodec": "pcodec"}
+    if {"numcodecs.shuffle", "numcodecs.zlib"} <= set(known):
+        return "huffman"
     return next((near[name] for name in known if name in near), "none" if set(known) <= {"bytes", "crc32c"} else "other")
 
 
@@ -129,7 +155,7 @@ def _fallback(header: Header) -> Matrix:
     array = opened_array(header.folder, header.fingerprint)
     chunks, files = (_pair(array.chunks), _pair(array.shards or array.chunks))
     source = ZarrPython(header.folder, header.file, chunks, files, header.native.itemsize, header.fingerprint)
-    return _matrix(header, source, chunks)
+    return _matrix(header, source, chunks, files if array.shards else None)
 
 
 def _dtype(folder: Folder, name: str, document: Document) -> np.dtype[np.number]:
@@ -143,31 +169,54 @@ def _dtype(folder: Folder, name: str, document: Document) -> np.dtype[np.number]
 
 def _thin_v3(header: Header) -> ThinZarr | None:
     document = header.document
-    grid, keys = document["chunk_grid"], document.get("chunk_key_encoding", {"name": "default"})
-    chain, order = _v3_chain([_named(codec) for codec in document["codecs"]])
+    grid, keys = document["chunk_grid"]["name"], document.get("chunk_key_encoding", {"name": "default"})
+    if grid != "regular":
+        raise BadInput(f"{header.folder} has a {grid} chunk grid: write the array again with chunks of one size")
+    layout = _layout(document, header.native.itemsize)
     plain_keys = keys["name"] in ("default", "v2") and not document.get("storage_transformers")
-    if grid["name"] != "regular" or chain is None or not plain_keys:
+    if layout is None or not plain_keys:
         return None
+    if layout.chain.compressor == "pcodec" and not is_installed("pcodec"):
+        raise BadInput(f"{header.folder} is stored with pcodec: pip install gemmflow[pcodec] to read it")
     prefix, default = ("c", "/") if keys["name"] == "default" else ("", ".")
     separator = keys.get("configuration", {}).get("separator", default)
     fill = _fill(header.native, document["fill_value"])
     if fill is None:
         return None
-    chunks = _pair(grid["configuration"]["chunk_shape"])
-    stored = header.native.newbyteorder(order).str
+    stored = header.native.newbyteorder(layout.order).str
+    chain = replace(layout.chain, element=stored)
     named = ChunkKeys(f"{prefix}{separator}" if prefix else "", separator)
-    return ThinZarr(header.folder, header.file, chunks, stored, chain, named, fill)
+    return ThinZarr(header.folder, header.file, layout.chunks, stored, chain, named, fill, layout.shards)
 
 
-def _v3_chain(codecs: list[tuple[str, Document]]) -> tuple[Chain | None, Literal["<", ">"]]:
-    """Read bytes -> [compressor] -> [crc32c]; the chain is None where anything else stands in the list."""
-    names = [name for name, _ in codecs]
+def _layout(document: Document, itemsize: int) -> Layout | None:
+    """How a version 3 array with a regular grid stores its chunks; None where that is rare."""
+    files, codecs = _pair(document["chunk_grid"]["configuration"]["chunk_shape"]), [_named(codec) for codec in document["codecs"]]
+    shards = None
+    if [name for name, _ in codecs] == ["sharding_indexed"]:
+        shards, codecs = _shards(files, codecs[0][1]), [_named(codec) for codec in codecs[0][1]["codecs"]]
+        if shards is None:
+            return None
+    chain, order = _v3_chain(codecs, itemsize)
+    return Layout(shards.chunks if shards else files, chain, order, shards) if chain else None
+
+
+def _shards(files: tuple[int, int], settings: Document) -> Shards | None:
+    """How chunks lie in shards; None where the index is stored in a rare way."""
+    index, order = _v3_chain([_named(codec) for codec in settings["index_codecs"]], _INDEX_ITEMSIZE)
+    if index is None or index.compressor != "none" or order != "<":
+        return None
+    return Shards(files, _pair(settings["chunk_shape"]), index.checksum, settings.get("index_location", "end") == "start")
+
+
+def _v3_chain(codecs: list[tuple[str, Document]], itemsize: int) -> tuple[Chain | None, Literal["<", ">"]]:
+    """Read a list of _V3_DECODERS and [crc32c]; the chain is None where anything else stands in the list."""
+    names, settings = tuple(name for name, _ in codecs), dict(codecs)
     order = "<" if codecs[0][1].get("endian", "little") == "little" else ">"
-    rest = names[1:]
-    checksum = rest[-1:] == ["crc32c"]
-    middle = rest[: len(rest) - checksum]
-    known = names[0] == "bytes" and (not middle or (len(middle) == 1 and middle[0] in _V3_COMPRESSORS))
-    return (Chain(middle[0] if middle else "none", checksum) if known else None), order
+    checksum = names[-1] == "crc32c"
+    decoder = _V3_DECODERS.get(names[: len(names) - checksum])
+    odd = decoder == "huffman" and settings["numcodecs.shuffle"].get("elementsize", itemsize) != itemsize
+    return (Chain(decoder, checksum) if decoder and not odd else None), order
 
 
 def _named(codec: str | Document) -> tuple[str, Document]:

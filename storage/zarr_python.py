@@ -1,4 +1,4 @@
-"""Every Zarr array that the thin path does not know (sharding, filters, transposes, F order): chunk by chunk through zarr-python.
+"""Every Zarr array that the thin path does not know (filters, transposes, F order): chunk by chunk through zarr-python.
 
 Slower (an event loop and copies between codecs), but whatever zarr-python opens, gemmflow multiplies. The thread pool and the
 concurrency of zarr-python are set to one: parallel work is laid out by the plan, not here.

@@ -4,7 +4,8 @@
                                            --decode--> decoded chunk --copy--> its place   (every other piece)
 
 Encoded bytes and decoded chunk share one buffer of the thread, and only the pages in use become resident. Uncompressed chunks
-are read where they belong. A matrix whose chunks span its width is decoded directly into row-stacked places.
+are read where they belong. A matrix whose chunks span its width is decoded directly into row-stacked places. Of a shard the
+index is read once, then only the chunks that the slice touches.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.buffers import borrow
-from storage.chain import CRC_BYTES, WORKING_BYTES, Chain, Undecodable, check_trailing_crc
+from storage.chain import CRC_BYTES, Chain, Undecodable, check_trailing_crc
 from storage.errors import CorruptData
 from storage.files import Bytes, as_bytes
 from storage.folder import Folder, Opened
 from storage.grid import Piece, pieces
 from storage.matrix import Block
+from storage.shard import INDEX_COPIES, Index, Shards, Span
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class ThinZarr:
     """How chunk files are named."""
     fill: bytes
     """Bytes of one element, in native order, of a chunk that was never written."""
+    shards: Shards | None = None
+    """How chunks lie in shards; None where every chunk is a file."""
 
     @property
     def chunk_bytes(self) -> int:
@@ -62,7 +66,13 @@ class ThinZarr:
     @property
     def scratch_bytes(self) -> int:
         """Upper bound in bytes of what one thread holds beside the caller's array."""
-        return self._buffer_bytes + self.folder.scratch_bytes + (0 if self.chain.in_place else WORKING_BYTES)
+        index = INDEX_COPIES * self.shards.index_bytes if self.shards else 0
+        return (
+            self._buffer_bytes
+            + index
+            + self.folder.scratch_bytes
+            + (0 if self.chain.in_place else self.chain.working_bytes(self.chunk_bytes))
+        )
 
     @property
     def _buffer_bytes(self) -> int:
@@ -70,54 +80,70 @@ class ThinZarr:
         return self.chunk_bytes + (0 if self.chain.in_place else self.chain.max_encoded_bytes(self.chunk_bytes))
 
     def read_into(self, out: Block, rows: slice, cols: slice) -> int:
-        """Fill `out` chunk by chunk; returns the bytes decoded. Raises CorruptData naming the chunk that does not decode."""
-        return sum(self._read_piece(out[piece.target], piece) for piece in pieces(rows, cols, self.chunks))
+        """Fill `out` file by file; returns the bytes decoded. Raises CorruptData naming the file that does not decode."""
+        files = self.shards.edges if self.shards else self.chunks
+        return sum(self._read_piece(out[piece.target], piece) for piece in pieces(rows, cols, files))
 
     def _read_piece(self, region: Block, piece: Piece) -> int:
         key = self.keys.key(piece.chunk)
         try:
-            with self.folder.opened(key) as file:
-                self._decode_piece(file, region, piece)
+            with self.folder.opened(key, whole=self.shards is None) as file:
+                if self.shards:
+                    return self._decode_shard(file, self.shards.read_index(file), region, piece)
+                return self._decode_piece(file, Span(0, file.size), region, piece.inside)
         except FileNotFoundError:
             require_header(self.folder, self.header)
-            region[...] = np.frombuffer(self.fill, region.dtype)[0]
-            return 0
+            return self._fill(region)
         except Undecodable as error:
             raise corrupt(self.folder, key, str(error)) from error
         except OSError as error:
             raise corrupt(self.folder, key, f"cannot be read ({error.strerror})") from error
-        return self.chunk_bytes
 
-    def _decode_piece(self, file: Opened, region: Block, piece: Piece) -> None:
+    def _decode_shard(self, file: Opened, index: Index, region: Block, piece: Piece) -> int:
+        decoded = 0
+        for inner in pieces(*piece.inside, self.chunks):
+            part, span = region[inner.target], index.span(inner.chunk)
+            try:
+                decoded += self._decode_piece(file, span, part, inner.inside) if span else self._fill(part)
+            except Undecodable as error:
+                raise Undecodable(f"(a shard) holds a chunk at {inner.chunk[0]},{inner.chunk[1]} that {error}") from error
+        return decoded
+
+    def _fill(self, region: Block) -> int:
+        """What was never written reads as the fill value, and nothing is decoded."""
+        region[...] = np.frombuffer(self.fill, region.dtype)[0]
+        return 0
+
+    def _decode_piece(self, file: Opened, span: Span, region: Block, inside: tuple[slice, slice]) -> int:
         direct = region.shape == self.chunks and region.flags.c_contiguous
         buffer = borrow("read", self._buffer_bytes)
         whole = region if direct else buffer[: self.chunk_bytes].view(region.dtype).reshape(self.chunks)
-        self._decode(file, as_bytes(whole), buffer[self.chunk_bytes :])
+        self._decode(file, span, as_bytes(whole), buffer[self.chunk_bytes :])
         if not np.dtype(self.stored).isnative:
             whole.byteswap(inplace=True)
         if not direct:
-            region[...] = whole[piece.inside]
+            region[...] = whole[inside]
+        return self.chunk_bytes
 
-    def _decode(self, file: Opened, target: Bytes, buffer: Bytes) -> None:
-        size, bound = file.size, self.chain.max_encoded_bytes(target.size)
-        if size > bound:
-            raise Undecodable(f"has {size} bytes, more than any encoding of {target.size} decoded bytes")
+    def _decode(self, file: Opened, span: Span, target: Bytes, buffer: Bytes) -> None:
+        if span.nbytes > self.chain.max_encoded_bytes(target.size):
+            raise Undecodable(f"has {span.nbytes} bytes, more than any encoding of {target.size} decoded bytes")
         if self.chain.in_place:
-            read_plain(file, target, self.chain.checksum)
+            read_plain(file, span, target, self.chain.checksum)
             return
-        encoded = buffer[:size]
-        if file.read_at(encoded, 0) < size:
-            raise Undecodable(f"ended before its {size} bytes were read")
+        encoded = buffer[: span.nbytes]
+        if file.read_at(encoded, span.offset) < span.nbytes:
+            raise Undecodable(f"ended before its {span.nbytes} bytes were read")
         self.chain.decode(encoded, target)
 
 
-def read_plain(file: Opened, target: Bytes, checksum: bool) -> None:
+def read_plain(file: Opened, span: Span, target: Bytes, checksum: bool) -> None:
     """Read an uncompressed chunk into place and verify the checksum behind it; raises Undecodable."""
-    if file.size != target.size + CRC_BYTES * checksum or file.read_at(target, 0) < target.size:
-        raise Undecodable(f"has {file.size} bytes, a whole chunk has {target.size + CRC_BYTES * checksum}")
+    if span.nbytes != target.size + CRC_BYTES * checksum or file.read_at(target, span.offset) < target.size:
+        raise Undecodable(f"has {span.nbytes} bytes, a whole chunk has {target.size + CRC_BYTES * checksum}")
     if checksum:
         suffix: NDArray[np.uint8] = np.empty(CRC_BYTES, np.uint8)
-        file.read_at(suffix, target.size)
+        file.read_at(suffix, span.offset + target.size)
         check_trailing_crc(target, suffix)
 
 

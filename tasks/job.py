@@ -8,11 +8,22 @@ import difflib
 import math
 from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from storage import CODECS, absolute
+from storage import CODECS, GOALS, absolute
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
+from tasks.rounding import RoundingMode
 from tasks.units import format_bytes, parse_bytes
 
 MINIMUM_MEMORY = 64 * 1024**2
@@ -58,12 +69,21 @@ class Job(BaseModel):
     cluster: str = "local"
     """Where the workers are: local, cuda, or the address of a Dask scheduler (tcp://host:port)."""
     codec: str = "auto"
-    """Compression of the product: auto or a name such as blosc-lz4, blosc-zstd, zstd, gzip, none."""
+    """Compression of the product: auto (least expected time on these data), smallest (fewest bytes), or a name such as blosc-lz4,
+    blosc-zstd, zstd, gzip, huffman, pcodec, none."""
+    portable: Literal["yes", "no"] = "yes"
+    """Whether auto and smallest take only codecs that zarr-python, TensorStore and zarrs all open."""
     chunk: tuple[int, int] | None = None
     """Rows and columns of a stored chunk of the product. Default: about 16 MiB, nearly square."""
+    shard: tuple[int, int] | None = None
+    """Rows and columns of a shard: one file that holds many chunks, in whole multiples of the chunk. It is written by one tile,
+    so no tile is smaller. Default: no shards, a file for each chunk."""
     dtype_out: OutputType = "auto"
     """Type of the stored product. auto: the inputs' result type, or the next wider where rounding to it would exceed
     max_error; integers give int64 when exact, else float64."""
+    round: RoundingMode = "no"
+    """auto: spend what the arithmetic leaves of max_error on storage: values are rounded so that they compress better, and the
+    bound still holds. Needs max_error; exact products are never rounded."""
     durability: Durability = "power"
     """power: every chunk is on disk (fsync) before its tile counts as done; process: survives a crash of the program only."""
     allow_nonfinite: bool = False
@@ -103,26 +123,32 @@ class Job(BaseModel):
     @field_validator("codec")
     @classmethod
     def _codec_is_known(cls, value: str) -> str:
-        return _one_of("codec", value, ["auto", *CODECS])
+        return _one_of("codec", value, [*GOALS, *CODECS])
 
     @field_validator("cluster")
     @classmethod
     def _cluster_is_known(cls, value: str) -> str:
         return value if "://" in value else _one_of("cluster", value, ["local", "cuda", "tcp://host:port"])
 
-    @field_validator("chunk", mode="before")
+    @field_validator("chunk", "shard", mode="before")
     @classmethod
-    def _chunk_is_a_pair(cls, value: object) -> object:
+    def _edges_are_a_pair(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, list | tuple) and len(cast("list[object]", value)) != 2:
-            raise ValueError(f"chunk is {','.join(map(str, cast('list[object]', value)))}: give rows and columns, for example 2048,2048")
+            given = ",".join(map(str, cast("list[object]", value)))
+            raise ValueError(f"{info.field_name} is {given}: give rows and columns, for example 2048,2048")
         return value
 
-    @field_validator("chunk")
+    @field_validator("chunk", "shard")
     @classmethod
-    def _chunk_is_positive(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+    def _edges_are_positive(cls, value: tuple[int, int] | None, info: ValidationInfo) -> tuple[int, int] | None:
         if value is not None and min(value) < 1:
-            raise ValueError(f"chunk is {value[0]},{value[1]}: both edges must be at least 1")
+            raise ValueError(f"{info.field_name} is {value[0]},{value[1]}: both edges must be at least 1")
         return value
+
+    @field_validator("round", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: object) -> object:
+        return "no" if value is False else value  # what YAML makes of it
 
     @field_validator("a", "b", "out", "add")
     @classmethod
@@ -140,6 +166,20 @@ class Job(BaseModel):
     def _beta_goes_with_add(self) -> "Job":
         if (self.add is None) != (self.beta == 0.0):
             raise ValueError("beta and add belong together: give both (beta * C0) or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _shards_are_whole_chunks(self) -> "Job":
+        if self.shard and self.chunk and any(edge % chunk for edge, chunk in zip(self.shard, self.chunk, strict=True)):
+            (rows, cols), (height, width) = self.shard, self.chunk
+            fitting = f"{-(-rows // height) * height},{-(-cols // width) * width}"
+            raise ValueError(f"shard is {rows},{cols} but chunk is {height},{width}: give whole multiples of the chunk, such as {fitting}")
+        return self
+
+    @model_validator(mode="after")
+    def _rounding_has_a_budget(self) -> "Job":
+        if self.round != "no" and self.max_error is None:
+            raise ValueError(f"round {self.round} spends an error that you accept, and none is given: give --max-error")
         return self
 
 

@@ -71,11 +71,13 @@ def plan_section(plan: Plan) -> dict[str, object]:
         "exact": plan.exact,
         "slots": list(plan.slots),
         "chunk": list(plan.chunk),
+        "shard": list(plan.shard) if plan.shard else None,
         "codec": plan.codec,
         "memory_limit_bytes": plan.memory_limit,
         "max_error": plan.max_error,
         "bytes_ratio": plan.bytes_ratio,
         "choices": [_choice(choice) for choice in plan.choices],
+        "rounding": asdict(plan.rounding),
     }
 
 
@@ -107,6 +109,7 @@ def error_section(certificate: Certificate) -> dict[str, object]:
         "norm_b": certificate.norm_b,
         "norm_c0": certificate.norm_c0,
         "nonfinite": list(certificate.nonfinite),
+        "rounding": asdict(certificate.rounding),
     }
 
 

@@ -1,6 +1,7 @@
 """Results on an object store: whole or absent, one writer, and what was recorded survives its writer."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -232,3 +233,9 @@ def test_nothing_of_it_is_on_the_local_disk(s3: ObjectStore, values: np.ndarray,
     staging, lease, _ = create_object_staging(s3, SPEC, "run1")
     finish(staging, lease, write(staging, values))
     assert not list(tmp_path.iterdir())
+
+
+def test_shards_are_refused(s3: ObjectStore) -> None:
+    with pytest.raises(BadInput, match="shards are written to local file systems only"):
+        create_object_staging(s3, replace(SPEC, shard=(2 * CHUNKS[0], 2 * CHUNKS[1])), "run1")
+    assert not list(home_of(s3).list())

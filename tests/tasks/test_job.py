@@ -10,7 +10,7 @@ from tests.tasks.machines import job
 
 
 def test_a_job_is_frozen_and_travels():
-    made = job(memory="1GiB", max_error=1e-6, chunk=(8, 9))
+    made = job(memory="1GiB", max_error=1e-6, chunk=(8, 9), shard=(16, 9))
     assert pickle.loads(pickle.dumps(made)) == made
     assert Job.model_validate_json(made.model_dump_json()) == made
     with pytest.raises(ValueError, match="frozen"):
@@ -52,10 +52,13 @@ BAD = [
     ({"max_error": "small"}, "max_error: input should be a valid number, .*not 'small'"),
     ({"precision": "float23"}, r"precision 'float23' is unknown \(did you mean float32\?\): use one of auto, bfloat16"),
     ({"codec": "bloscc-lz4"}, "did you mean blosc-lz4"),
-    ({"codec": "q"}, "codec 'q' is unknown: use one of auto, none"),
+    ({"codec": "q"}, "codec 'q' is unknown: use one of auto, smallest, none"),
     ({"cluster": "lcoal"}, "did you mean local"),
     ({"chunk": (0, 3)}, "chunk is 0,3"),
     ({"chunk": (1,)}, "chunk is 1: give rows and columns"),
+    ({"shard": (0, 3)}, "shard is 0,3: both edges must be at least 1"),
+    ({"shard": (1, 2, 3)}, "shard is 1,2,3: give rows and columns"),
+    ({"shard": (5, 4), "chunk": (2, 2)}, "shard is 5,4 but chunk is 2,2: give whole multiples of the chunk, such as 6,4"),
     ({"workers": 0}, "workers: input should be greater than or equal to 1, not 0"),
     ({"workers": 2.5}, "not 2.5"),
     ({"dtype_out": "complex64"}, "dtype_out: .*not 'complex64'"),
@@ -67,6 +70,9 @@ BAD = [
     ({"add": "/c"}, "beta and add belong together"),
     ({"a": " "}, "a path is empty"),
     ({"durability": "never"}, "durability: .*not 'never'"),
+    ({"round": "auto"}, "round auto spends an error that you accept, and none is given: give --max-error"),
+    ({"round": "yes", "max_error": 1e-3}, "round: input should be 'no' or 'auto', not 'yes'"),
+    ({"round": True, "max_error": 1e-3}, "round: input should be 'no' or 'auto', not True"),
     ({"mem": "1GiB"}, r"mem is no field of a job: did you mean memory\?"),
     ({"colour": 1}, "colour is no field of a job"),
 ]
@@ -94,3 +100,8 @@ def test_any_value_of_any_field_is_taken_or_refused_in_one_line(field, value):
         job(**{field: value})
     except BadInput as error:
         assert "\n" not in str(error)
+
+
+def test_the_no_of_yaml_is_no():
+    assert job(round=False).round == "no"
+    assert job(round="auto", max_error=1e-3).round == "auto"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks import cost, planner, search
 from tasks.bound import Team, lower_bound_bytes
 from tasks.cost import cost_of
-from tasks.errors import Refused
+from tasks.errors import BadInput, Refused
 from tasks.geometry import blocks
 from tasks.plan import LANES
 from tasks.planner import make_plan
@@ -50,6 +50,19 @@ def planned(made, machine, budget, **fields):
         return make_plan(job(memory=budget, **fields), made, machine)
     except Refused as refusal:
         return make_plan(job(memory=named_mebibytes(refusal) * MIB, **fields), made, machine)
+
+
+@settings(deadline=None, max_examples=10)
+@given(problems(), st.sampled_from(MACHINES), BUDGETS, st.tuples(st.integers(1, 6), st.integers(1, 6)))
+def test_tiles_are_whole_shards(made, machine, budget, counts):
+    shard = 500 * counts[0], 300 * counts[1]
+    plan = planned(made, machine, budget, chunk=(500, 300), shard=shard)
+    for edge, unit, chunk, asked, extent in zip(
+        (plan.tile.rows, plan.tile.cols), plan.shard, plan.chunk, shard, (made.m, made.n), strict=True
+    ):
+        assert edge % unit == 0 or edge == extent
+        assert unit % chunk == 0 and unit <= asked
+    assert plan.predicted.peak_memory_bytes <= plan.memory_limit
 
 
 @settings(deadline=None, max_examples=60)
@@ -219,3 +232,14 @@ def test_the_table_of_choices_says_why():
     assert verdicts["float32"] == "chosen"
     assert verdicts["float64"] == "slower"
     assert verdicts["bfloat16"].startswith("certifies")
+
+
+@pytest.mark.parametrize("goal", ["auto", "smallest"])
+def test_a_plan_says_that_the_data_will_choose_the_codec(goal):
+    made = make_plan(job(codec=goal), problem((2000, 2000, 2000)), hardware())
+    assert made.codec == goal
+
+
+def test_a_codec_that_the_workers_lack_is_refused():
+    with pytest.raises(BadInput, match=r"codec pcodec is missing on the workers: pip install gemmflow\[pcodec\] there"):
+        make_plan(job(codec="pcodec"), problem((2000, 2000, 2000)), hardware())

@@ -90,6 +90,27 @@ def test_a_run_end_to_end(inputs, cluster):
     assert sorted(path.name for path in folder.iterdir()) == ["A", "B", "C"]
 
 
+def test_a_run_that_rounds_keeps_what_was_asked_and_stores_less(inputs, cluster):
+    folder, a, b = inputs
+    exact = a.astype(float) @ b.astype(float)
+    sizes = {}
+    for mode in ("no", "auto"):
+        run = prepare(*planned(folder, max_error=1e-3, round=mode, overwrite=True), cluster)
+        outcome = multiply(run, cluster, lambda _: None)
+        certificate = verify(run, outcome)
+        sizes[mode] = publish(run, outcome, certificate).bytes_stored
+    c = zarr.open_array(folder / "C")
+    error = np.linalg.norm(c[:] - exact) / np.linalg.norm(a) / np.linalg.norm(b)
+    assert error <= certificate.measured <= certificate.promised
+    assert certificate.promised <= run.plan.predicted.error_bound <= 1e-3
+    assert certificate.guarantee == "certified"
+    assert sizes["no"] > 1.3 * sizes["auto"]
+    stored = c.attrs["gemmflow"]["certificate"]["rounding"]
+    assert stored["mode"] == "auto"
+    assert 0 < stored["measured"] <= stored["share"]
+    assert np.log2(stored["largest_step"]) == np.rint(np.log2(stored["largest_step"]))
+
+
 @pytest.mark.parametrize("tiles", [2, 3])
 def test_few_tiles_are_spread_over_all_workers(inputs, cluster, tiles):
     folder, _, _ = inputs
