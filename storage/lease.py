@@ -118,7 +118,7 @@ class Lease:
 def require_free(found: Found, standstill: float = STANDSTILL_SECONDS) -> None:
     """Return when the folder may be taken over; raises Refused, naming the holder, as soon as his counter moves."""
     began, first = time.monotonic(), _first(found)
-    while first is not None and not _is_gone(_decode(first), found) and _STOOD_STILL.get(found.folder) != first:
+    while first is not None and not is_gone(_decode(first), found.epoch) and _STOOD_STILL.get(found.folder) != first:
         time.sleep(_LOOK_SECONDS)
         now = _read(found)
         if now is None:
@@ -173,13 +173,13 @@ def _name(raw: bytes) -> str:
     return "an unknown process" if holder is None else holder.name
 
 
-def _is_gone(holder: Holder | None, found: Found) -> bool:
+def is_gone(holder: Holder | None, epoch: int) -> bool:
     """Whether the holder was a process of this host and ended.
 
     A folder that is newer than its holder is just being taken over: then nobody is judged by an old file.
     """
     machine, boot, namespace = _place()
-    if holder is None or holder.epoch != found.epoch or (holder.host, holder.machine) != (socket.gethostname(), machine):
+    if holder is None or holder.epoch != epoch or (holder.host, holder.machine) != (socket.gethostname(), machine):
         return False
     if holder.boot != boot:
         return machine != ""  # by their names alone, two hosts may be one

@@ -194,6 +194,11 @@ def leftovers(out: Path) -> list[Path]:
 
 def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
     """Write the metadata of an array that is not finished, whole and durable. Raises OSError."""
+    write_atomically(array / HEADER, make_header(spec, run_id))
+
+
+def make_header(spec: OutputSpec, run_id: str) -> bytes:
+    """The metadata of an array that is not finished."""
     import zarr  # noqa: PLC0415  workers write chunks without it
 
     store: dict[str, Any] = {}
@@ -210,7 +215,7 @@ def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
     )
     document = json.loads(store[HEADER].to_bytes())
     name_codec(document, spec.compression, spec.stored.itemsize)
-    write_atomically(array / HEADER, json.dumps(document, indent=2).encode())
+    return json.dumps(document, indent=2).encode()
 
 
 def is_published(found: Found) -> bool:
