@@ -1,6 +1,7 @@
 """Matrices on disk: open an input, read a slice, write a result so that it is whole or absent.
 
-    formats -> matrix        what is on disk, as one small value      npy, zarr_header -> zarr_thin | zarr_python
+    address, folder          where an array is; its files, on this host or below a URL (objects, objects_client, objects_errors)
+    formats -> matrix        what is stored, as one small value      npy, zarr_header -> zarr_thin | zarr_python
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
     shard                    many chunks in one file
@@ -9,6 +10,7 @@
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
     record, manifest         what every stored byte must be
     result, scrub, repair    a published result, opened, checked, mended
+    object_output, object_lease, object_journal        the same for a result on an object store
     sync                     whole files and synced folders
     keys, envelope -> cipher -> seal -> object_files, sealed    keys by name, sealed files, what travels, any object, a source
     errors                   one line each, with what to change
@@ -16,9 +18,10 @@
 This package knows slices, never tiles, and is the only one that knows Zarr.
 """
 
+from storage.address import absolute, is_url
 from storage.buffers import held_bytes
 from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
-from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver
+from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver, Unreachable
 from storage.formats import FORMATS, Format, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
 from storage.keys import check_key_id
@@ -77,7 +80,9 @@ __all__ = [
     "Source",
     "Staging",
     "TakenOver",
+    "Unreachable",
     "WriteResult",
+    "absolute",
     "automatic_codecs",
     "certify",
     "check_key_id",
@@ -94,6 +99,7 @@ __all__ = [
     "find_staging",
     "held_bytes",
     "is_published",
+    "is_url",
     "leftovers",
     "open_matrix",
     "open_result",

@@ -102,8 +102,8 @@ def assess(result: Result) -> Assessment:
 
 def _judged(result: Result) -> Assessment:
     header, copy, content = (_read(result, key) for key in (HEADER, METADATA, MANIFEST))
-    if header is None and content is None:
-        raise BadInput(f"{result.out} is no result of gemmflow: it has neither {HEADER} nor {MANIFEST}")
+    if content is None and copy is None and _is_foreign(header):
+        raise BadInput(f"{result.out} is no result of gemmflow: it has no certificate and no manifest")
     manifest, root = _parse(content), digest(content or b"")
     candidates = (blank_root(header or b"", _root_in(header) or ""), copy or b"")
     metadata = next((text for text in candidates if manifest and _matches(manifest, text)), None)
@@ -190,6 +190,14 @@ def _without_manifest(result: Result, header: bytes | None, copy: bytes | None) 
 def _lost(result: Result) -> BadInput:
     lost = f"two of {HEADER}, {METADATA} and {MANIFEST}"
     return BadInput(f"{result.out} has lost its metadata ({lost}): compute it again with multiply --overwrite")
+
+
+def _is_foreign(header: bytes | None) -> bool:
+    """Whether nothing in zarr.json, if there is one, says that gemmflow wrote the array."""
+    try:
+        return header is None or CERTIFICATE not in json.loads(header).get("attributes", {})
+    except (ValueError, AttributeError, TypeError):
+        return False
 
 
 def _root_in(header: bytes | None) -> str | None:

@@ -6,7 +6,6 @@ What travels to workers is how the array is stored and its seal; each process fi
 one of its chunks: one that is missing was removed, and is damage, never a fill value.
 """
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +15,13 @@ from storage.buffers import borrow
 from storage.chain import Undecodable
 from storage.envelope import sealing_bytes
 from storage.errors import BadInput
-from storage.files import Bytes, as_bytes, opened, read_at
+from storage.files import Bytes, as_bytes
+from storage.folder import LocalFolder, Small
 from storage.grid import Piece, pieces
 from storage.matrix import Block, Matrix
 from storage.object_files import SEALED_NAMES, object_file, overhead, unseal, unseal_file
 from storage.seal import SEAL_FILES, Seal, read_seal
-from storage.zarr_header import fingerprint, open_thin
+from storage.zarr_header import open_thin
 from storage.zarr_thin import ThinZarr, corrupt
 
 _HEADER = "zarr.json"
@@ -39,7 +39,12 @@ class SealedZarr:
     @property
     def scratch_bytes(self) -> int:
         """Upper bound in bytes of what one thread holds beside the caller's array."""
-        return self._buffer_bytes + sealing_bytes(self._encoded_bytes) + self.plain.chain.working_bytes(self.plain.chunk_bytes)
+        return (
+            self._buffer_bytes
+            + self.plain.folder.scratch_bytes
+            + sealing_bytes(self._encoded_bytes)
+            + self.plain.chain.working_bytes(self.plain.chunk_bytes)
+        )
 
     @property
     def _encoded_bytes(self) -> int:
@@ -70,11 +75,11 @@ class SealedZarr:
         return self.plain.chunk_bytes
 
     def _read_file(self, key: str, buffer: Bytes) -> Bytes:
-        with opened(f"{self.plain.folder}/{key}") as descriptor:
-            size = os.fstat(descriptor).st_size
+        with self.plain.folder.opened(key) as file:
+            size = file.size
             if size > buffer.size:
                 raise Undecodable(f"has {size} bytes, more than any sealed encoding of {self.plain.chunk_bytes} decoded bytes")
-            if read_at(descriptor, buffer[:size], 0) < size:
+            if file.read_at(buffer[:size], 0) < size:
                 raise Undecodable(f"ended before its {size} bytes were read")
         return buffer[:size]
 
@@ -101,13 +106,13 @@ def open_sealed(path: Path) -> Matrix:
     seal = read_seal(path)
     file = object_file(path, _HEADER, seal)
     try:
-        stored = file.read_bytes()
-        raw = unseal_file(file, _HEADER, stored, seal)
+        stored = LocalFolder(str(path)).read(file.name)
+        raw = unseal_file(file, _HEADER, stored.content, seal)
     except FileNotFoundError as error:
         raise BadInput(f"{path} lost its {file.name}: restore it from a copy or compute the array again") from error
     except BadInput as error:
         raise BadInput(f"{path} is sealed: {error}") from error
-    found = open_thin(path, _HEADER, raw, fingerprint(file, stored))
+    found = open_thin(LocalFolder(str(path)), _HEADER, Small(raw, stored.mark))
     if found is None or found[1].shards:
         raise BadInput(f"{path} is sealed and has shards or codecs that are read from plain arrays only: export it first")
     matrix, thin = found

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.chain import CRC_BYTES, Undecodable, check_crc, crc32c
-from storage.files import Bytes, as_bytes, read_at
+from storage.files import Bytes, as_bytes
+from storage.folder import Opened
 from storage.grid import Pair, grid_shape
 from storage.record import Digest
 
@@ -61,12 +62,13 @@ class Shards:
         """Size of the index in bytes, checksum included."""
         return 2 * _ENTRY.itemsize * self.grid[0] * self.grid[1] + CRC_BYTES * self.checksum
 
-    def read_index(self, descriptor: int, size: int) -> "Index":
-        """The index of an open file of `size` bytes; raises Undecodable where it is damaged or points outside the file."""
+    def read_index(self, file: Opened) -> "Index":
+        """The index of an open file; raises Undecodable where it is damaged or points outside the file."""
+        size = file.size
         if size < self.index_bytes:
             raise Undecodable(f"has {size} bytes, less than the {self.index_bytes} of its index")
         raw: Bytes = np.empty(self.index_bytes, np.uint8)
-        if read_at(descriptor, raw, 0 if self.index_first else size - raw.size) < raw.size:
+        if file.read_at(raw, 0 if self.index_first else size - raw.size) < raw.size:
             raise Undecodable(f"ended before its {size} bytes were read")
         return self.index_of(raw, size)
 

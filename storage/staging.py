@@ -210,6 +210,13 @@ def leftovers(out: Path) -> list[Path]:
 
 def write_header(array: Path, spec: OutputSpec, run_id: str, seal: Seal | None = None) -> None:
     """Write the metadata of an array that is not finished, and what opens it, whole and durable. Raises OSError."""
+    if seal is not None:
+        write_seal(array, seal)
+    write_object(array, HEADER, make_header(spec, run_id), seal)
+
+
+def make_header(spec: OutputSpec, run_id: str) -> bytes:
+    """The metadata of an array that is not finished."""
     import zarr  # noqa: PLC0415  workers write chunks without it
 
     store: dict[str, Any] = {}
@@ -226,9 +233,7 @@ def write_header(array: Path, spec: OutputSpec, run_id: str, seal: Seal | None =
     )
     document = json.loads(store[HEADER].to_bytes())
     name_codec(document, spec.compression, spec.stored.itemsize)
-    if seal is not None:
-        write_seal(array, seal)
-    write_object(array, HEADER, json.dumps(document, indent=2).encode(), seal)
+    return json.dumps(document, indent=2).encode()
 
 
 def is_published(found: Found) -> bool:

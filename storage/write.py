@@ -19,6 +19,7 @@ from storage.buffers import borrow
 from storage.chain import crc32c
 from storage.codecs import GOALS, suffix
 from storage.envelope import sealing_bytes
+from storage.files import Bytes
 from storage.grid import Piece, pieces
 from storage.matrix import Block
 from storage.object_files import seal_parts
@@ -82,7 +83,7 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements)
     """
     if staging.spec.codec in GOALS:
         raise ValueError(f"codec {staging.spec.codec} names no row: settle it before writing")
-    rows, cols = _checked(staging.spec, row0, col0, block)
+    rows, cols = checked_spans(staging.spec, row0, col0, block)
     records: list[ChunkRecord] = []
     seconds = [0.0, 0.0]
     try:
@@ -102,18 +103,24 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements)
 
 def _write_chunk(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
     begin = time.perf_counter()
-    chunk = _whole_chunk(staging.spec, block[piece.target])
-    values = digest(chunk)
-    body = staging.spec.compression.compress(chunk)
-    checksum = crc32c(body)
-    encoded = values if staging.spec.compression.chain.in_place else digest(body)
-    key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
-    parts = seal_parts(staging.seal, key, (body, end))
+    record, encoded = encode_chunk(staging.spec, block, piece)
+    parts = seal_parts(staging.seal, record.key, encoded)
     done = time.perf_counter()
-    replace_file(f"{staging.array}/{key}", parts, staging.durability == "power")
+    replace_file(f"{staging.array}/{record.key}", parts, staging.durability == "power")
     seconds[0] += done - begin
     seconds[1] += time.perf_counter() - done
-    records.append(ChunkRecord(key, body.size + len(end), checksum, encoded, values))
+    records.append(record)
+
+
+def encode_chunk(spec: OutputSpec, block: Block | Elements, piece: Piece) -> tuple[ChunkRecord, tuple[Bytes, bytes]]:
+    """The record of a chunk and the parts of its file; they are valid until the thread encodes the next one."""
+    chunk = _whole_chunk(spec, block[piece.target])
+    values = digest(chunk)
+    body = spec.compression.compress(chunk)
+    checksum = crc32c(body)
+    encoded = values if spec.compression.chain.in_place else digest(body)
+    key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
+    return ChunkRecord(key, body.size + len(end), checksum, encoded, values), (body, end)
 
 
 def _write_shard(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
@@ -163,7 +170,8 @@ def _folders(staging: Staging, rows: slice) -> Iterator[str]:
             yield f"{staging.array}/c/{row}"
 
 
-def _checked(spec: OutputSpec, row0: int, col0: int, block: Block | Elements) -> tuple[slice, slice]:
+def checked_spans(spec: OutputSpec, row0: int, col0: int, block: Block | Elements) -> tuple[slice, slice]:
+    """Rows and columns of a block; raises ValueError where it does not fit the grid."""
     if len(block.shape) != 2 or block.dtype != np.dtype(spec.dtype):
         raise ValueError(f"the block is {len(block.shape)}-d of {block.dtype}: the result is 2-d of {spec.dtype}")
     spans = slice(row0, row0 + block.shape[0]), slice(col0, col0 + block.shape[1])

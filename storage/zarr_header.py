@@ -7,9 +7,10 @@ Formats: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html and .../
 
 import hashlib
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ import numpy as np
 from storage.chain import Chain
 from storage.compressors import is_installed
 from storage.errors import BadInput
+from storage.folder import Folder, Small
 from storage.matrix import ACCEPTED, Matrix, Source, accept_dtype, accept_shape
 from storage.shard import Shards
 from storage.zarr_thin import ChunkKeys, ThinZarr
@@ -44,7 +46,7 @@ _LISTED = 8
 class Header(NamedTuple):
     """What a metadata file says, before it is known how to read the chunks."""
 
-    folder: Path
+    folder: Folder
     file: str
     document: Document
     shape: tuple[int, int]
@@ -66,19 +68,18 @@ def is_zarr(path: Path) -> bool:
     return any((path / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
 
 
-def open_zarr(path: Path) -> Matrix:
+def open_zarr(folder: Folder) -> Matrix:
     """Open a Zarr array by its metadata; raises BadInput where it is a group, no matrix, or nothing that zarr-python opens."""
-    name = next((name for name in ("zarr.json", ".zarray") if (path / name).is_file()), None)
-    if name is None:
-        raise BadInput(group_message(path))
-    raw = (path / name).read_bytes()
-    header, thin = _parse(path, name, raw, fingerprint(path / name, raw))
+    found = _metadata(folder)
+    if found is None:
+        raise BadInput(group_message(folder) if folder.holds(".zgroup") else f"{folder} holds no Zarr array: check the address")
+    header, thin = _parse(folder, *found)
     return _thin_matrix(header, thin) if thin else _fallback(header)
 
 
-def open_thin(path: Path, name: str, raw: bytes, mark: str) -> tuple[Matrix, ThinZarr] | None:
+def open_thin(folder: Folder, name: str, metadata: Small) -> tuple[Matrix, ThinZarr] | None:
     """Describe an array whose metadata were read by the caller; None where the thin path does not read it. Raises BadInput."""
-    header, thin = _parse(path, name, raw, mark)
+    header, thin = _parse(folder, name, metadata)
     return (_thin_matrix(header, thin), thin) if thin else None
 
 
@@ -86,53 +87,59 @@ def _thin_matrix(header: Header, thin: ThinZarr) -> Matrix:
     return _matrix(header, thin, thin.chunks, thin.shards.edges if thin.shards else None)
 
 
-def _parse(path: Path, name: str, raw: bytes, mark: str) -> tuple[Header, ThinZarr | None]:
+def _parse(folder: Folder, name: str, metadata: Small) -> tuple[Header, ThinZarr | None]:
+    raw, mark = metadata
     try:
         document: Document = json.loads(raw)
         if name == "zarr.json" and document["node_type"] == "group":
-            raise BadInput(group_message(path))
+            raise BadInput(group_message(folder))
         if document["zarr_format"] != _VERSIONS[name]:
-            raise BadInput(f"{path} is Zarr version {document['zarr_format']}: write the array again as version 2 or 3")
-        shape = accept_shape(str(path), tuple(int(length) for length in document["shape"]))
-        native, source = _dtype(path, name, document), _THIN[name]
-        header = Header(path, name, document, shape, native, mark)
+            raise BadInput(f"{folder} is Zarr version {document['zarr_format']}: write the array again as version 2 or 3")
+        shape = accept_shape(str(folder), tuple(int(length) for length in document["shape"]))
+        native, source = _dtype(folder, name, document), _THIN[name]
+        header = Header(folder, name, document, shape, native, hashlib.sha256(raw + mark.encode()).hexdigest())
         return header, source(header)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise BadInput(f"{path} has a damaged {name} ({type(error).__name__}: {error}): restore it or write the array again") from error
+        raise BadInput(f"{folder} has a damaged {name} ({type(error).__name__}: {error}): restore it or write the array again") from error
 
 
-def group_message(path: Path) -> str:
-    """Say that a path is a group, and which arrays it could have meant."""
-    inside = arrays_inside(path)
+def group_message(folder: Folder) -> str:
+    """Say that a folder is a group, and which arrays it could have meant."""
+    inside = sorted(islice(arrays_inside(folder), _LISTED + 1))
     if not inside:
-        return f"{path} is a Zarr group without arrays: name an array"
+        return f"{folder} is a Zarr group without arrays: name an array"
     more = ", ..." if len(inside) > _LISTED else ""
-    return f"{path} is a Zarr group; name one of its arrays: {', '.join(inside[:_LISTED])}{more}"
+    return f"{folder} is a Zarr group; name one of its arrays: {', '.join(inside[:_LISTED])}{more}"
 
 
-def arrays_inside(group: Path) -> list[str]:
-    """Return the paths, relative to the group, of the first arrays in it."""
-    found: list[str] = []
-    for folder, names, files in os.walk(group):
-        names.sort()
-        if Path(folder) != group and is_array(Path(folder), files):
-            found.append(str(Path(folder).relative_to(group)))
-            names.clear()  # an array's folders hold chunks
-        if len(found) > _LISTED:
-            break
-    return sorted(found)
+def arrays_inside(group: Folder, above: str = "") -> Iterator[str]:
+    """Names, relative to the group, of the arrays in it and in its groups; an array's own folders hold chunks."""
+    for name in group.entries().folders:
+        folder = group.inside(name)
+        if is_array(folder, folder.entries().files):
+            yield f"{above}{name}"
+        else:
+            yield from arrays_inside(folder, f"{above}{name}/")
 
 
-def is_array(folder: Path, files: list[str]) -> bool:
+def is_array(folder: Folder, files: Collection[str]) -> bool:
     """Whether a folder with these files is a Zarr array, plain or sealed."""
     if "zarr.json.sealed" in files:
         return True
     if "zarr.json" not in files:
         return ".zarray" in files
     try:
-        return json.loads((folder / "zarr.json").read_bytes())["node_type"] == "array"
+        return json.loads(folder.read("zarr.json").content)["node_type"] == "array"
     except (ValueError, KeyError, TypeError):
         return False
+
+
+def _metadata(folder: Folder) -> tuple[str, Small] | None:
+    """The name of the metadata file of an array, or of a version 3 group, and what it holds."""
+    for name in _VERSIONS:
+        with suppress(FileNotFoundError, IsADirectoryError):
+            return name, folder.read(name)
+    return None
 
 
 def _matrix(header: Header, source: Source, chunks: tuple[int, int], shard: tuple[int, int] | None) -> Matrix:
@@ -161,25 +168,19 @@ def _nearest_codec(document: Document) -> str:
 def _fallback(header: Header) -> Matrix:
     from storage.zarr_python import ZarrPython, opened_array  # noqa: PLC0415  half a second that the thin path does not need
 
-    array = opened_array(str(header.folder), header.fingerprint)
+    array = opened_array(header.folder, header.fingerprint)
     chunks, files = (_pair(array.chunks), _pair(array.shards or array.chunks))
-    source = ZarrPython(str(header.folder), header.file, chunks, files, header.native.itemsize, header.fingerprint)
+    source = ZarrPython(header.folder, header.file, chunks, files, header.native.itemsize, header.fingerprint)
     return _matrix(header, source, chunks, files if array.shards else None)
 
 
-def fingerprint(file: Path, raw: bytes) -> str:
-    """Hash of a file's content, size and time of change."""
-    facts = file.stat()
-    return hashlib.sha256(raw + f"{facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()
-
-
-def _dtype(path: Path, name: str, document: Document) -> np.dtype[np.number]:
+def _dtype(folder: Folder, name: str, document: Document) -> np.dtype[np.number]:
     if name == ".zarray":
         declared = document["dtype"]
-        return accept_dtype(str(path), np.dtype(declared) if isinstance(declared, str) else f"structured {declared}")
+        return accept_dtype(str(folder), np.dtype(declared) if isinstance(declared, str) else f"structured {declared}")
     declared = document["data_type"]
     label = declared["name"] if isinstance(declared, dict) else str(declared)
-    return accept_dtype(str(path), _V3_TYPES.get(label, label))
+    return accept_dtype(str(folder), _V3_TYPES.get(label, label))
 
 
 def _thin_v3(header: Header) -> ThinZarr | None:
@@ -201,7 +202,7 @@ def _thin_v3(header: Header) -> ThinZarr | None:
     stored = header.native.newbyteorder(layout.order).str
     chain = replace(layout.chain, element=stored)
     named = ChunkKeys(f"{prefix}{separator}" if prefix else "", separator)
-    return ThinZarr(str(header.folder), header.file, layout.chunks, stored, chain, named, fill, layout.shards)
+    return ThinZarr(header.folder, header.file, layout.chunks, stored, chain, named, fill, layout.shards)
 
 
 def _layout(document: Document, itemsize: int) -> Layout | None:
@@ -247,7 +248,7 @@ def _thin_v2(header: Header) -> ThinZarr | None:
         return None
     keys = ChunkKeys("", document.get("dimension_separator", "."))
     chain, stored = Chain(compressor, checksum=False), np.dtype(document["dtype"]).str
-    return ThinZarr(str(header.folder), header.file, _pair(document["chunks"]), stored, chain, keys, fill)
+    return ThinZarr(header.folder, header.file, _pair(document["chunks"]), stored, chain, keys, fill)
 
 
 def _fill(native: np.dtype[np.number], value: object) -> bytes | None:

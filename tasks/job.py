@@ -6,8 +6,6 @@ and workers are the plan's.
 
 import difflib
 import math
-import os
-from pathlib import Path
 from typing import Annotated, Literal, cast
 
 from pydantic import (
@@ -22,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from storage import CODECS, GOALS, check_key_id
+from storage import CODECS, GOALS, absolute, check_key_id
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
 from tasks.rounding import RoundingMode
@@ -44,9 +42,9 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, title="Job")
 
     a: str
-    """Matrix A: a Zarr array (v2 or v3) or a .npy file."""
+    """Matrix A: a Zarr array (v2 or v3), also at s3://bucket/key, or a .npy file."""
     b: str
-    """Matrix B: a Zarr array (v2 or v3) or a .npy file."""
+    """Matrix B: a Zarr array (v2 or v3), also at s3://bucket/key, or a .npy file."""
     out: str
     """Where the product goes: a Zarr v3 array that must not exist yet, unless overwrite is set."""
     transpose_a: bool = False
@@ -172,7 +170,10 @@ class Job(BaseModel):
             return None
         if not value.strip():
             raise ValueError("a path is empty: give A, B and OUT")
-        return os.path.abspath(Path(value).expanduser())  # noqa: PTH100 - resolve() would follow links, which OUT must keep
+        try:
+            return absolute(value)
+        except BadInput as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _beta_goes_with_add(self) -> "Job":

@@ -8,6 +8,7 @@ import zarr
 from zarr.codecs import TransposeCodec
 
 from storage import BadInput, CorruptData, open_matrix
+from storage.folder import LocalFolder
 from storage.zarr_python import ZarrPython, opened_array
 from tests.storage.conftest import FALLBACK
 
@@ -60,7 +61,7 @@ def test_an_array_that_vanishes_is_not_read_as_fill_values(tmp_path: Path) -> No
 
 def test_what_zarr_python_does_not_open_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="zarr-python"):
-        opened_array(str(tmp_path / "gone"), "")
+        opened_array(LocalFolder(str(tmp_path / "gone")), "")
 
 
 @pytest.mark.parametrize("name", FALLBACK)

@@ -33,7 +33,14 @@ def test_paths_become_absolute_and_links_stay(tmp_path, monkeypatch):
     assert made.out == str(tmp_path / "link" / "out.zarr")
 
 
+def test_urls_pass_untouched():
+    made = make_job(a="s3://lab/a b.zarr/", b="~/b.npy", out="C", add="s3://lab/c0", beta=1.0)
+    assert (made.a, made.add) == ("s3://lab/a b.zarr", "s3://lab/c0")
+
+
 BAD = [
+    ({"a": "gs://lab/a"}, "^gs://lab/a has the scheme gs://, which gemmflow does not read: give a path or s3://bucket/key"),
+    ({"out": "s3://lab"}, "s3://lab does not name an object"),
     ({"memory": "lots"}, "'lots' is not a size"),
     ({"memory": 1.5}, "1.5 is not a size"),
     ({"memory": "1MiB"}, "memory is 1.00 MiB"),
