@@ -1,4 +1,7 @@
-"""Commands about a stored result: info, verify, repair, clean. They need no Prefect; `flows.workflow` has flows for schedules."""
+"""Commands about a stored result: info, verify, repair, export, rewrap, clean.
+
+They need no Prefect; `flows.workflow` has flows for schedules.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,7 +18,7 @@ from flows.watching import watching
 from storage import open_result
 from storage.scrub import assess
 from tasks.checkup import Ask
-from tasks.errors import DamageFound
+from tasks.errors import BadInput, DamageFound
 from tasks.tables import aligned
 
 UNSHOWN = ("choices", "predicted", "probes", "seed", "slots", "warnings")
@@ -42,12 +45,43 @@ class Mending(BaseModel):
     """Where the workers are: local, cuda, or the address of a Dask scheduler. Default: as when the result was made."""
 
 
+class Unsealing(BaseModel):
+    """A sealed result and where it goes."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    out: str
+    """A sealed product that gemmflow stored."""
+    plain: str
+    """Where its plain copy goes: a Zarr v3 array that must not exist yet, unless overwrite is set."""
+
+
+class Replacing(BaseModel):
+    """What becomes of an older copy."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    overwrite: bool = False
+    """Replace an existing PLAIN, in one step at the end."""
+
+
+class Rewrapping(BaseModel):
+    """The key that a result is put under."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    key: str | None = None
+    """Name of the new key; the old one must be known, too."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     shows = Group(Output, "What it shows")
     command(app, "info", Group(Result), shows)(info)
     command(app, "verify", Group(Result), Group(Ask, "How closely"), shows)(verify)
     command(app, "repair", Group(Result), Group(Mending, "How"), shows)(repair)
+    command(app, "export", Group(Unsealing), Group(Replacing, "How"), shows)(export)
+    command(app, "rewrap", Group(Result), Group(Rewrapping, "How"), shows)(rewrap)
     command(app, "clean", Group(Result), shows)(clean)
 
 
@@ -96,6 +130,28 @@ def repair(result: Result, mending: Mending, output: Output) -> int:
         write_json(repaired.to_json(), output.json_path)
     if not output.quiet and output.json_path != STANDARD_OUTPUT:
         say(repaired.line)
+    return 0
+
+
+def export(unsealing: Unsealing, replacing: Replacing, output: Output) -> int:
+    """Write a sealed result as a plain Zarr array: the same bytes in every chunk, the same certificate, the same root."""
+    exported = upkeep.export(Path(unsealing.out).expanduser(), Path(unsealing.plain).expanduser(), replacing.overwrite)
+    if output.json_path is not None:
+        write_json(exported.to_json(), output.json_path)
+    if not output.quiet and output.json_path != STANDARD_OUTPUT:
+        say(exported.line)
+    return 0
+
+
+def rewrap(result: Result, rewrapping: Rewrapping, output: Output) -> int:
+    """Put a sealed result under another key. Only its header is written again; both keys must be known now, the new one afterwards."""
+    if rewrapping.key is None:
+        raise BadInput("no key is named: give the new one with --key")
+    before = upkeep.rewrap(_path(result), rewrapping.key)
+    if output.json_path is not None:
+        write_json({"schema": 1, "out": str(_path(result)), "key": rewrapping.key, "before": before}, output.json_path)
+    if not output.quiet and output.json_path != STANDARD_OUTPUT:
+        say(f"{result.out} is sealed under {rewrapping.key} now, and no longer under {before}")
     return 0
 
 

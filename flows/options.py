@@ -33,6 +33,7 @@ METAVARS = {
     "folder": "FOLDER",
     "html_path": "FILE",
     "json_path": "FILE",
+    "key": "KEY-ID",
     "max_error": "E",
     "memory": "SIZE",
     "port": "N",

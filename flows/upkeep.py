@@ -1,4 +1,4 @@
-"""Stored results over the years: check them, mend them, remove what unfinished runs left.
+"""Stored results over the years: check them, mend them, unseal them, change their key, remove what unfinished runs left.
 
 These are plain functions; `flows.workflow` has them as Prefect flows, so that a scrub can be scheduled.
 """
@@ -12,6 +12,7 @@ from tasks.checkup import Ask, Checkup, check_up
 from tasks.errors import BadInput
 
 if TYPE_CHECKING:
+    from tasks.export import Exported
     from tasks.repair import Repaired
 
 
@@ -32,6 +33,20 @@ def repair(out: str | Path, full: bool = False, cluster: str | None = None) -> "
 
     with open_session() as session:
         return mend(_path(out), full, (session.pool.cluster, session.observe), cluster)
+
+
+def export(out: str | Path, plain: str | Path, overwrite: bool = False) -> "Exported":
+    """Write a sealed result as a plain Zarr array. Raises BadInput, Refused, CorruptData, DiskFull: PLAIN is unchanged then."""
+    from tasks.export import export as unseal  # noqa: PLC0415 - loads Dask
+
+    return unseal(_path(out), _path(plain), overwrite)
+
+
+def rewrap(out: str | Path, key: str) -> str:
+    """Put a sealed result under another key, without touching its chunks; returns the name of the old key. Raises BadInput."""
+    from tasks.export import change_key  # noqa: PLC0415 - loads Dask
+
+    return change_key(_path(out), key)
 
 
 def clean(out: str | Path) -> list[Path]:

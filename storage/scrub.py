@@ -134,8 +134,8 @@ def chunk_damage(result: Result, key: str, record: ChunkRecord | None, spec: Out
     Without a record its own checksums decide; in full it is decoded, and its hashes are compared with the record.
     """
     try:
-        stored = _load(result, key, record.nbytes if record else None)
-        body = _checked_body(stored, record, spec)
+        stored = load(result, key, record.nbytes if record else None)
+        body = checked_body(stored, record, spec)
         if not full:
             return ""
         values = _hash_of_values(stored, spec)
@@ -149,8 +149,8 @@ def chunk_damage(result: Result, key: str, record: ChunkRecord | None, spec: Out
 
 def record_of(result: Result, key: str, spec: OutputSpec) -> ChunkRecord:
     """The record of a file as it lies there. Raises OSError, Undecodable."""
-    stored = _load(result, key, None)
-    body = _checked_body(stored, None, spec)
+    stored = load(result, key, None)
+    body = checked_body(stored, None, spec)
     return ChunkRecord(key, stored.size, crc32c(body), digest(body), _hash_of_values(stored, spec))
 
 
@@ -208,8 +208,8 @@ def _root_in(header: bytes | None) -> str | None:
         return None
 
 
-def _checked_body(stored: Bytes, record: ChunkRecord | None, spec: OutputSpec) -> Bytes:
-    """The file without its last four bytes, which are right, and the whole as recorded."""
+def checked_body(stored: Bytes, record: ChunkRecord | None, spec: OutputSpec) -> Bytes:
+    """The file without its last four bytes, which are right, and the whole as recorded. Raises Undecodable."""
     if stored.size < CRC_BYTES:
         raise Undecodable(f"has {stored.size} bytes, less than its checksum")
     body, declared = stored[:-CRC_BYTES], int.from_bytes(stored[-CRC_BYTES:].tobytes(), "little")
@@ -221,7 +221,8 @@ def _checked_body(stored: Bytes, record: ChunkRecord | None, spec: OutputSpec) -
     return body
 
 
-def _load(result: Result, key: str, nbytes: int | None) -> Bytes:
+def load(result: Result, key: str, nbytes: int | None) -> Bytes:
+    """A file of a result, unsealed, as long as recorded, valid until this thread loads another. Raises OSError, Undecodable."""
     path = object_file(result.folder, key, result.seal)
     expected = path.stat().st_size if nbytes is None else nbytes + overhead(result.seal)
     with opened(str(path)) as descriptor:

@@ -15,7 +15,7 @@ import zarr
 
 from storage import CODECS, BadInput, CorruptData, OutputSpec, create_staging, held_bytes, open_matrix, write_block
 from storage.object_files import write_object
-from storage.seal import SEAL_HEADER, Seal, create_seal, read_seal, rewrap, write_seal
+from storage.seal import SEAL_FILES, Seal, create_seal, read_seal, rewrap, write_seal
 from storage.sealed import SealedZarr
 
 from .conftest import CHUNKS, SHAPE, THIN
@@ -180,7 +180,11 @@ def test_chunks_read_as_plain_ones_are_errors_and_never_numbers(sealed: Path, se
     with pytest.raises((ValueError, RuntimeError)):
         zarr.open_array(sealed, mode="r")[...]
     assert open_matrix(sealed).format == "sealed"
-    (sealed / SEAL_HEADER).unlink()
+    for name in SEAL_FILES:
+        (sealed / name).unlink()
+    with pytest.raises(BadInput, match="is no sealed array: its gemmflow-seal"):
+        read(sealed)
+    (sealed / "zarr.json.sealed").unlink()
     with pytest.raises(CorruptData):
         read(sealed)
 
