@@ -29,7 +29,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from storage.errors import BadInput, Refused, TakenOver
+from storage.errors import BadInput, CorruptData, Refused, TakenOver
 from storage.journal import Journal, Record
 from storage.manifest import CERTIFICATE, HEADER
 from storage.object_files import write_object
@@ -238,8 +238,9 @@ def make_header(spec: OutputSpec, run_id: str) -> bytes:
 
 def is_published(found: Found) -> bool:
     """Whether the run had made its result visible before it ended: what lies in its folder is not its array any more. Needs no key."""
-    array, mine = found.folder / "array", found.seal
-    there = find_seal(array)
+    array, mine, there = found.folder / "array", found.seal, None
+    with contextlib.suppress(CorruptData):
+        there = find_seal(array)
     if mine and not there:
         return not array.is_dir() or any((array / name).is_file() for name in (HEADER, ".zarray"))
     if mine or there:

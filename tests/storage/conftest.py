@@ -13,7 +13,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, Sharding
 
 from storage import OutputSpec, Staging, certify, create_staging, publish, write_block
 from storage.object_files import object_file
-from storage.seal import Seal, create_seal, write_seal
+from storage.seal import SEAL_FILES, Seal, create_seal, write_seal
 
 Write = Callable[[Path, np.ndarray], None]
 
@@ -185,7 +185,7 @@ def seal_folder() -> SealFolder:
 
     def sealed(folder: Path, seal: Seal) -> Path:
         write_seal(folder, seal)
-        for file in [file for file in folder.rglob("*") if file.is_file() and file != folder / "gemmflow-seal.json"]:
+        for file in [file for file in folder.rglob("*") if file.is_file() and str(file.relative_to(folder)) not in SEAL_FILES]:
             key, content = str(file.relative_to(folder)), file.read_bytes()
             file.unlink()
             object_file(folder, key, seal).write_bytes(b"".join(map(bytes, seal.open().seal(key, [content]))))
