@@ -32,7 +32,7 @@ from typing import Any, Literal
 from storage.errors import BadInput, CorruptData, Refused, TakenOver
 from storage.journal import Journal, Record
 from storage.manifest import CERTIFICATE, HEADER
-from storage.object_files import write_object
+from storage.object_files import object_file, write_object
 from storage.output import OutputSpec
 from storage.seal import SEAL_HEADER, Seal, find_seal, render_seal, write_seal
 from storage.settled import name_codec
@@ -242,7 +242,8 @@ def is_published(found: Found) -> bool:
     with contextlib.suppress(CorruptData):
         there = find_seal(array)
     if mine and not there:
-        return not array.is_dir() or any((array / name).is_file() for name in (HEADER, ".zarray"))
+        replaced = any((array / name).is_file() for name in (HEADER, ".zarray")) and not object_file(array, HEADER, mine).exists()
+        return replaced or not array.is_dir()
     if mine or there:
         return not (mine and there and mine.array_id == there.array_id)
     try:
