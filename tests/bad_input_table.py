@@ -36,6 +36,12 @@ def impatient(world: World) -> None:
     world.patch.setattr(clusters, "CONNECT_SECONDS", 1.0)
 
 
+def key_for_all(world: World) -> None:
+    world.text("open.key", "ab" * 32)
+    (world.folder / "open.key").chmod(0o644)
+    world.patch.setenv("GEMMFLOW_KEYS", str(world.folder))
+
+
 def with_a(values: np.ndarray) -> Callable[[World], None]:
     return lambda world: world.npy("X.npy", values)
 
@@ -189,6 +195,23 @@ VALUES = [
     Row("argument too many", f"{MULTIPLY} D.zarr", 2, ("unexpected extra argument", "D.zarr")),
     Row("unknown command", "multiplies A.zarr", 2, ("No such command", "multiplies")),
     Row("analyze", "analyze A.zarr no.zarr", 2, ("no.zarr does not exist",)),
+    Row("seal without a key", f"{MULTIPLY} --seal nobody", 2, ("key 'nobody' is not known", "GEMMFLOW_KEY_NOBODY", "token_hex")),
+    Row("seal that is no name", f"{MULTIPLY} --seal ../key", 2, ("seal", "'../key'", "letters, digits")),
+    Row("seal with shards", f"{MULTIPLY} --seal k1 --shard 4,4", 2, ("sealed results have no shards", "leave out seal or shard")),
+    Row(
+        "seal with a key of the wrong length",
+        f"{MULTIPLY} --seal short",
+        2,
+        ("GEMMFLOW_KEY_SHORT holds 2 bytes", "32"),
+        lambda w: w.patch.setenv("GEMMFLOW_KEY_SHORT", "abcd"),
+    ),
+    Row(
+        "seal with a key that others can read", f"{MULTIPLY} --seal open", 2, ("open.key is open to other users", "chmod 600"), key_for_all
+    ),
+    Row("export of a plain array", "export A.zarr P.zarr", 2, ("A.zarr is no result of gemmflow",)),
+    Row("export of nothing", "export no.zarr P.zarr", 2, ("no.zarr does not exist", "check the path")),
+    Row("rewrap of a plain array", "rewrap A.zarr --key k2", 2, ("A.zarr is not sealed",)),
+    Row("rewrap without a key", "rewrap A.zarr", 2, ("give the new one with --key",)),
     Row("info of an input", "info A.zarr", 2, ("A.zarr is no result of gemmflow",)),
     Row("info of nothing", "info no.zarr", 2, ("no.zarr does not exist", "check the path")),
     Row("verify of nothing", "verify no.zarr", 2, ("no.zarr does not exist", "check the path")),

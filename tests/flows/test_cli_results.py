@@ -1,5 +1,6 @@
 import json
-from dataclasses import asdict
+import secrets
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from flows.cli import run
 from flows.cli_results import lines
 from flows.samples import Sample
-from storage import certify, create_staging, publish, write_block
+from storage import certify, create_seal, create_staging, publish, write_block
+from storage import seal as seal_module
 from tests.tasks.builders import Scene, report
 
 
@@ -96,3 +98,46 @@ def test_a_list_of_mappings_is_shown_as_a_table() -> None:
     codecs = [{"name": "none", "ratio": 1.0}, {"name": "zstd-3", "ratio": 1.8333333333}]
     shown = lines({"storage": {"codecs": codecs}})
     assert shown == ["storage", "  codecs", "    name      ratio", "    none          1", "    zstd-3  1.83333"]
+
+
+@pytest.fixture
+def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    pytest.importorskip("cryptography")
+    for name in ("K1", "K2"):
+        monkeypatch.setenv(f"GEMMFLOW_KEY_{name}", secrets.token_hex(32))
+    spec = replace(Sample((6, 6), 1, chunk=2).spec, sealed=True)
+    staging = create_staging(tmp_path / "S.zarr", spec, "process", "test", (), create_seal("k1"))
+    records = write_block(staging, 0, 0, np.ones((6, 6), np.float32)).records
+    plan = {"tile": {"rows": 2, "cols": 6, "depth": 5}}
+    certify(staging, {"schema": 1, "run_id": "test", "plan": plan, "storage": {"codec": spec.codec}}, records)
+    publish(staging, overwrite=False)
+    return tmp_path / "S.zarr"
+
+
+def test_a_sealed_result_is_shown_checked_and_exported(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = sealed.with_name("P.zarr")
+    assert run(["info", str(sealed), "--quiet"]) == run(["verify", str(sealed), "--full", "--quiet"]) == 0
+    assert run(["export", str(sealed), str(plain), "--json", "-"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["chunks"] == 9 and said["plain"] == str(plain) and (plain / "zarr.json").is_file()
+    assert run(["verify", str(plain), "--expect-root", said["root"], "--quiet"]) == 0
+    assert run(["export", str(sealed), str(plain)]) == 2
+    assert "P.zarr exists" in capsys.readouterr().err
+    assert run(["export", str(sealed), str(plain), "--overwrite"]) == 0
+    assert f"P.zarr is {sealed} without its seal: 9 chunks" in capsys.readouterr().out
+
+
+def test_a_sealed_result_changes_its_key(sealed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in sealed.rglob("*") if path.is_file()}
+    assert run(["rewrap", str(sealed), "--key", "k2"]) == 0
+    assert capsys.readouterr().out == f"{sealed} is sealed under k2 now, and no longer under k1\n"
+    after = {path: path.read_bytes() for path in sealed.rglob("*") if path.is_file()}
+    assert {path.name for path in after if after[path] != before[path]} == {"gemmflow-seal.json", "seal.json"}
+    monkeypatch.delenv("GEMMFLOW_KEY_K1")
+    assert run(["verify", str(sealed)]) == 0
+    monkeypatch.delenv("GEMMFLOW_KEY_K2")
+    seal_module._opened.cache_clear()
+    assert run(["verify", str(sealed)]) == run(["info", str(sealed)]) == run(["export", str(sealed), str(sealed.with_name("P"))]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3 and all(f"{sealed} is sealed: key 'k2' is not known" in line for line in lines)
+    assert not sealed.with_name("P").exists()

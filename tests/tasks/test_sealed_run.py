@@ -2,6 +2,7 @@
 
 import pickle
 import secrets
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tasks.planner import make_plan
 from tasks.prepare import end, prepare
 from tasks.publish import publish
 from tasks.recipe import make_recipe
+from tasks.repair import repair
 from tasks.resume import find_unfinished, plan_or_resume
 from tasks.run import multiply
 from tasks.survey import survey
@@ -122,6 +124,21 @@ def test_a_killed_run_goes_on_with_its_key_only(folder, cluster, monkeypatch):
     outcome = multiply(again, cluster, lambda _: None)
     publish(again, outcome, verify(again, outcome))
     assert outcome.resumed == 9 and check_up(folder / "C", Ask(full=True, against_inputs=True)).sound
+    assert sorted(path.name for path in folder.iterdir()) == ["A", "B", "C"]
+
+
+def test_a_sealed_result_is_repaired_in_place(folder, cluster):
+    stored, _ = computed(folder, cluster, seal="k1")
+    before = values(folder / "C")
+    for key, other in (("c/0/0", "c/0/1"), ("c/3/2", "c/0/1")):
+        (folder / "C" / key).write_bytes((folder / "C" / other).read_bytes())
+    for name in ("gemmflow-seal.json", "gemmflow/manifest"):
+        (folder / "C" / name).unlink()
+    assert not check_up(folder / "C").sound
+    repaired = repair(folder / "C", False, (lambda kind, plan: nullcontext(cluster), lambda _: None))
+    assert repaired.proved and repaired.root == stored.root and repaired.tiles == ((0, 0), (3, 2))
+    assert set(repaired.damages) == {"gemmflow/manifest", "gemmflow-seal.json", "c/0/0", "c/3/2"}
+    assert check_up(folder / "C", Ask(full=True)).sound and (values(folder / "C") == before).all()
     assert sorted(path.name for path in folder.iterdir()) == ["A", "B", "C"]
 
 
