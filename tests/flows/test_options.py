@@ -79,7 +79,8 @@ def test_an_optional_argument_is_completed() -> None:
 
 def test_metavars_name_fields_that_exist() -> None:
     from flows.cli_host import Pages
+    from flows.cli_results import Rewrapping
     from flows.demo import DemoSize
 
-    known = {*Job.model_fields, *Manner.model_fields, *Pages.model_fields, *DemoSize.model_fields}
+    known = {*Job.model_fields, *Manner.model_fields, *Pages.model_fields, *DemoSize.model_fields, *Rewrapping.model_fields}
     assert set(METAVARS) <= known
