@@ -16,6 +16,7 @@ import yaml
 
 from flows.serve import run_environment
 from storage import read_certificate
+from tasks.checkup import Ask
 from tasks.job import Job
 from tests.flows.processes import Command, wait_until
 
@@ -60,8 +61,8 @@ def api(tmp_path_factory: pytest.TempPathFactory, warm_cache: Path) -> Iterator[
     command.clean()
 
 
-def run_to_the_end(api: str, deployment: dict, job: dict[str, object]) -> dict:
-    run = request(f"{api}/deployments/{deployment['id']}/create_flow_run", {"parameters": {"job": job}, "state": {"type": "SCHEDULED"}})
+def run_to_the_end(api: str, deployment: dict, parameters: dict[str, object]) -> dict:
+    run = request(f"{api}/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters, "state": {"type": "SCHEDULED"}})
     state = lambda: request(f"{api}/flow_runs/{run['id']}")["state_type"]  # noqa: E731
     wait_until(lambda: state() in ("COMPLETED", "FAILED", "CRASHED"), 120)
     return request(f"{api}/flow_runs/{run['id']}")
@@ -84,9 +85,25 @@ def test_the_form_has_every_field_with_its_help(api: str) -> None:
 def test_a_run_started_from_the_form_multiplies(api: str, tmp_path: Path, small_inputs: tuple[Path, Path]) -> None:
     deployment = request(f"{api}/deployments/name/multiply/multiply")
     job = {"a": str(small_inputs[0]), "b": str(small_inputs[1]), "out": str(tmp_path / "C.zarr")}
-    run = run_to_the_end(api, deployment, job)
+    run = run_to_the_end(api, deployment, {"job": job})
     assert (run["name"], run["state_type"]) == ("4x5x6 float32", "COMPLETED")
     assert read_certificate(tmp_path / "C.zarr")["plan"]["shape"] == [4, 5, 6]
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_scrub_fails_where_a_result_is_damaged_and_a_repair_mends_it(api: str, tmp_path: Path, small_inputs: tuple[Path, Path]) -> None:
+    out = tmp_path / "C.zarr"
+    multiply, scrub, repair = (request(f"{api}/deployments/name/{name}/{name}") for name in ("multiply", "verify", "repair"))
+    run_to_the_end(api, multiply, {"job": {"a": str(small_inputs[0]), "b": str(small_inputs[1]), "out": str(out)}})
+    assert set(scrub["parameter_openapi_schema"]["definitions"]["Ask"]["properties"]) == {"full", "against_inputs", "expect_root"}
+    states = [run_to_the_end(api, scrub, {"out": str(out), "ask": {"full": True, "against_inputs": True}})["state_type"]]
+    (out / "c/0/0").unlink()
+    damaged = run_to_the_end(api, scrub, {"out": str(out)})
+    states += [damaged["state_type"], run_to_the_end(api, repair, {"out": str(out)})["state_type"]]
+    states += [run_to_the_end(api, scrub, {"out": str(out)})["state_type"]]
+    assert states == ["COMPLETED", "FAILED", "COMPLETED", "COMPLETED"]
+    assert "c/0/0" in damaged["state"]["message"]
 
 
 @pytest.mark.slow
@@ -114,7 +131,7 @@ def test_prefect_yaml_deploys_to_a_process_pool_and_a_worker_runs_it(
     out = tmp_path / "C.zarr"
     with subprocess.Popen([sys.executable, "-m", "prefect", "worker", "start", "--pool", "gemmflow"], env=full(environment)) as worker:
         try:
-            run = run_to_the_end(api, deployment, {"a": str(small_inputs[0]), "b": str(small_inputs[1]), "out": str(out)})
+            run = run_to_the_end(api, deployment, {"job": {"a": str(small_inputs[0]), "b": str(small_inputs[1]), "out": str(out)}})
         finally:
             worker.terminate()
     assert run["state_type"] == "COMPLETED"
@@ -134,9 +151,11 @@ def prefect(environment: dict[str, str], *arguments: str) -> None:
 
 def test_prefect_yaml_names_flows_by_module_and_protects_the_import_path() -> None:
     deployments = yaml.safe_load(PREFECT_YAML.read_text())["deployments"]
-    assert [deployment["entrypoint"] for deployment in deployments] == ["flows.workflow.multiply_flow"]
+    flows = [f"flows.workflow.{name}_flow" for name in ("multiply", "verify", "repair")]
+    assert [deployment["entrypoint"] for deployment in deployments] == flows
     assert all(deployment["work_pool"]["job_variables"]["env"]["PYTHONSAFEPATH"] == "1" for deployment in deployments)
     for deployment in deployments:
-        for schedule in deployment["schedules"]:
-            Job.model_validate(schedule["parameters"]["job"])
+        for schedule in deployment.get("schedules", []):
+            parameters = schedule["parameters"]
+            assert Job.model_validate(parameters["job"]) if "job" in parameters else Ask.model_validate(parameters["ask"])
             assert schedule["active"] is False
