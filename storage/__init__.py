@@ -9,7 +9,7 @@
     place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
     record, manifest         what every stored byte must be
-    result, scrub, repair    a published result, opened, checked, mended
+    result, scrub, repair, export    a published result, opened, checked, mended, unsealed
     object_output, object_lease, object_journal        the same for a result on an object store
     sync                     whole files and synced folders
     keys, envelope -> cipher -> seal -> object_files, sealed    keys by name, sealed files, what travels, any object, a source
