@@ -13,7 +13,7 @@ from pathlib import Path
 from storage.errors import BadInput, Refused
 from storage.manifest import FOLDER
 from storage.publish import RENAME_EXCHANGE, UNSUPPORTED, rename_with
-from storage.staging import PROBE, held, parent_error, require_parent
+from storage.staging import PROBE, discard_rest, held, parent_error, require_parent
 from storage.sync import PARTIAL
 from storage.zarr_header import is_array
 
@@ -32,6 +32,7 @@ def check_out(out: Path, inputs: list[Path], overwrite: bool) -> None:
         _check_apart(out, given)
     place = require_parent(out)
     if os.path.lexists(place):
+        discard_rest(place)
         _check_replaceable(place, overwrite)
     if not os.access(place.parent, os.W_OK | os.X_OK):
         raise BadInput(f"the folder {place.parent} cannot be written: choose another place or change its permissions")
