@@ -15,6 +15,7 @@ import importlib.abc
 import importlib.machinery
 import json
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -22,6 +23,7 @@ from pathlib import Path
 
 FOLDER = Path(os.environ.get("GEMMFLOW_FAULTS", os.devnull))
 TRICKS = json.loads(os.environ.get("GEMMFLOW_TRICKS", "{}"))
+TEMPORARY = re.compile(r"(\.\d+-[0-9a-f]+-\d+)?\.partial$")
 SEEN: Counter[str] = Counter()
 ASKED = [""]
 
@@ -33,7 +35,9 @@ def note(name, text):
 
 def reach(step):
     """Say that this process is at a step; strike where it is one that was asked for."""
-    asked = (FOLDER / "fault").read_text() if step else ""
+    if not step:
+        return
+    asked = (FOLDER / "fault").read_text()
     if asked != ASKED[0]:
         ASKED[0] = asked
         SEEN.clear()
@@ -49,9 +53,11 @@ def strike(fault, victim):
         os.close(os.open(FOLDER / f"struck {fault}".replace(":", "-"), os.O_CREAT | os.O_EXCL))
         note("struck", fault)
         driver = int((FOLDER / "driver").read_text())
-        for process in {"self": [os.getpid()], "driver": [driver], "all": [*marked(), os.getpid()]}[victim]:
+        for process in {"self": list, "driver": lambda: [driver], "all": marked}[victim]():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        if victim != "driver":
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def marked():
@@ -65,10 +71,9 @@ def marked():
 
 def kind_of(path):
     """What a path of a staging folder is: chunk, manifest, header, journal, holder, home, epoch; empty for all others."""
-    name = os.path.relpath(path, "/") if isinstance(path, str | Path) else ""
-    if ".gemmflow" not in name:
+    if ".gemmflow" not in str(path):
         return ""
-    parts = name.removesuffix(".partial").split("/")
+    parts = str(path).split("/")
     if len(parts) > 3 and parts[-3] == "c":
         return "chunk"
     plain = {"manifest": "manifest", "metadata": "metadata", "zarr.json": "header", "journal": "journal", "holder": "holder"}
@@ -94,7 +99,7 @@ def opened(descriptor, *_):
     """The kind of an open file; a chunk has its place under a temporary name still."""
     with contextlib.suppress(OSError):
         name = os.readlink(f"/proc/self/fd/{descriptor}")
-        return kind_of(name.split(".partial")[0].rpartition(".")[0] if ".partial" in name else name)
+        return kind_of(TEMPORARY.sub("", name))
     return ""
 
 
