@@ -36,7 +36,9 @@ METAVARS = {
     "max_error": "E",
     "memory": "SIZE",
     "port": "N",
+    "portable": "yes|no",
     "precision": "NAME",
+    "round": "MODE",
     "workers": "N",
 }
 """What stands for a value in the help, where the type alone says too little."""

@@ -1,12 +1,12 @@
 """Matrices to try things on: low rank plus noise, as measured data often is, written chunk row by chunk row."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from storage import OutputSpec, create_staging, discard, publish, write_block
+from storage import ChunkRecord, OutputSpec, certify, create_staging, discard, publish, write_block
 
 RANK = 32
 NOISE = 0.05
@@ -36,8 +36,10 @@ def write_sample(path: Path, sample: Sample) -> None:
     try:
         rng = np.random.default_rng(sample.seed)
         right = rng.standard_normal((RANK, sample.shape[1]), dtype=np.float32) / np.float32(RANK**0.5)
+        records: list[ChunkRecord] = []
         for row in range(0, sample.shape[0], sample.chunk):
-            write_block(staging, row, 0, _rows(rng, min(sample.chunk, sample.shape[0] - row), right))
+            records += write_block(staging, row, 0, _rows(rng, min(sample.chunk, sample.shape[0] - row), right)).records
+        certify(staging, {"run_id": staging.run_id, "sample": asdict(sample), "storage": {"codec": sample.codec}}, records)
         publish(staging, overwrite=path.exists())
     except BaseException:
         discard(staging)

@@ -2,11 +2,12 @@
 
     formats -> matrix        what is on disk, as one small value      npy, zarr_header -> zarr_thin | zarr_python
     grid, buffers, files     geometry of chunks, reused memory, reads into place
-    chain, codecs            decoding any common chain; the table of compressions for results
+    chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
+    settled                  what the first worker decides for all, such as the codec
     place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
     record, manifest         what every stored byte must be
-    result, scrub            a published result, opened and checked
+    result, scrub, repair    a published result, opened, checked, mended
     sync                     whole files and synced folders
     errors                   one line each, with what to change
 
@@ -14,7 +15,7 @@ This package knows slices, never tiles, and is the only one that knows Zarr.
 """
 
 from storage.buffers import held_bytes
-from storage.codecs import CODECS, DEFAULT_CODEC, Codec, resolve_codec
+from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
 from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver
 from storage.formats import FORMATS, Format, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
@@ -27,6 +28,7 @@ from storage.record import ChunkRecord
 from storage.result import Result, open_result, read_certificate
 from storage.salvage import salvage
 from storage.scrub import Damage, scrub
+from storage.settled import Decision, declare_codec, read_settled, settle
 from storage.staging import (
     Found,
     Staging,
@@ -48,12 +50,14 @@ __all__ = [
     "CODECS",
     "DEFAULT_CODEC",
     "FORMATS",
+    "GOALS",
     "BadInput",
     "Block",
     "ChunkRecord",
     "Codec",
     "CorruptData",
     "Damage",
+    "Decision",
     "DiskFull",
     "Format",
     "Found",
@@ -69,12 +73,14 @@ __all__ = [
     "Staging",
     "TakenOver",
     "WriteResult",
+    "automatic_codecs",
     "certify",
     "check_out",
     "check_space",
     "chunk_buffer_bytes",
     "contents_stamp",
     "create_staging",
+    "declare_codec",
     "default_chunks",
     "discard",
     "find_staging",
@@ -87,6 +93,7 @@ __all__ = [
     "publish",
     "read_certificate",
     "read_journal",
+    "read_settled",
     "replace_file",
     "require_free",
     "resolve_codec",
@@ -94,6 +101,7 @@ __all__ = [
     "scan_journal",
     "scrub",
     "set_attributes",
+    "settle",
     "sweep",
     "take_over",
     "taken_over",

@@ -1,7 +1,8 @@
 """From the bytes of a stored chunk to its elements: the decoders of the common codec chains.
 
-A chain is bytes -> [one compressor] -> [crc32c]. Decoders write into memory that the caller owns and trust nothing in the file:
-sizes are checked before any C code sees them, so damage ends in an exception and never in a read or write out of bounds.
+A chain is bytes -> [compressor] -> [crc32c], or pcodec -> [crc32c]. Decoders write into memory that the caller owns and trust
+nothing in the file: sizes are checked before any C code sees them, so damage ends in an exception and never in a read or write
+out of bounds.
 Blosc 1 chunk header: https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst
 """
 
@@ -9,17 +10,22 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 import google_crc32c
 import numcodecs.blosc
 import numcodecs.zstd
 import numpy as np
+from numcodecs.shuffle import Shuffle
 
+from storage.buffers import borrow
 from storage.files import Bytes
 
 CRC_BYTES = 4
 WORKING_BYTES = 2 << 20
 """Allowance for what a compression library allocates for itself while it works on one chunk."""
+PCODEC_BYTES = 8 << 20
+"""What pcodec allocates beyond copies of the chunk's file: its latents and bins, for as many numbers as it takes at a time."""
 
 _BLOSC_HEADER = struct.Struct("<BBBBIII")
 _INFLATE_INPUT = 1 << 16
@@ -46,6 +52,8 @@ class Chain:
     """Row of DECODERS."""
     checksum: bool
     """Whether four bytes of crc32c follow the compressed bytes."""
+    element: str = "|u1"
+    """NumPy type of the elements as stored, for the decoders that must know it."""
 
     @property
     def in_place(self) -> bool:
@@ -57,12 +65,16 @@ class Chain:
         growth = 0 if self.in_place else nbytes // 16 + (1 << 16)
         return nbytes + growth + CRC_BYTES * self.checksum
 
+    def working_bytes(self, nbytes: int) -> int:
+        """Upper bound in bytes of what encoding or decoding a chunk of `nbytes` needs beside the chunk and its file."""
+        return WORKING_BYTES + {"huffman": nbytes, "pcodec": self.max_encoded_bytes(nbytes) + PCODEC_BYTES}.get(self.compressor, 0)
+
     def decode(self, encoded: Bytes, target: Bytes) -> None:
         """Fill `target` from the file's bytes, checksum included; raises Undecodable."""
         if self.checksum:
             encoded = check_crc(encoded)
         try:
-            DECODERS[self.compressor](encoded, target)
+            DECODERS[self.compressor](encoded, target, self.element)
         except (ValueError, RuntimeError, zlib.error) as error:
             raise Undecodable(f"does not decode: {error}") from error
 
@@ -82,12 +94,12 @@ def check_trailing_crc(body: Bytes, suffix: Bytes) -> None:
         raise Undecodable(f"fails its checksum: stored crc32c {declared:08x}, computed {computed:08x}")
 
 
-def _copy(encoded: Bytes, target: Bytes) -> None:
+def _copy(encoded: Bytes, target: Bytes, element: str) -> None:
     _expect(encoded.size, target.size)
     target[:] = encoded
 
 
-def _blosc(encoded: Bytes, target: Bytes) -> None:
+def _blosc(encoded: Bytes, target: Bytes, element: str) -> None:
     if encoded.size < _BLOSC_HEADER.size:
         raise Undecodable(f"has {encoded.size} bytes, less than a blosc header")
     version, _, flags, typesize, nbytes, blocksize, cbytes = _BLOSC_HEADER.unpack_from(encoded.data)
@@ -99,7 +111,7 @@ def _blosc(encoded: Bytes, target: Bytes) -> None:
     numcodecs.blosc.decompress(encoded, target)
 
 
-def _zstd(encoded: Bytes, target: Bytes) -> None:
+def _zstd(encoded: Bytes, target: Bytes, element: str) -> None:
     declared = _zstd_content_size(encoded)
     if declared is not None:
         _expect(declared, target.size)
@@ -119,12 +131,27 @@ def _zstd_content_size(encoded: Bytes) -> int | None:
     return int.from_bytes(head[begin : begin + size_bytes], "little") + (256 if size_bytes == 2 else 0)
 
 
-def _gzip(encoded: Bytes, target: Bytes) -> None:
+def _gzip(encoded: Bytes, target: Bytes, element: str) -> None:
     _inflate(encoded, target, wbits=31)
 
 
-def _zlib(encoded: Bytes, target: Bytes) -> None:
+def _zlib(encoded: Bytes, target: Bytes, element: str) -> None:
     _inflate(encoded, target, wbits=15)
+
+
+def _huffman(encoded: Bytes, target: Bytes, element: str) -> None:
+    """Inflate, then put the bytes of each element together again."""
+    shuffled = borrow("unshuffled", target.size)
+    _inflate(encoded, shuffled, wbits=15)
+    Shuffle(np.dtype(element).itemsize).decode(shuffled, out=target)
+
+
+def _pcodec(encoded: Bytes, target: Bytes, element: str) -> None:
+    standalone = import_module("pcodec").standalone  # an optional package
+    progress = standalone.simple_decompress_into(encoded.tobytes(), target.view(element))
+    if not progress.finished:
+        raise Undecodable(f"holds more than the {target.size} decoded bytes of a whole chunk")
+    _expect(progress.n_processed * np.dtype(element).itemsize, target.size)
 
 
 def _inflate(encoded: Bytes, target: Bytes, wbits: int) -> None:
@@ -151,4 +178,12 @@ def _expect(declared: int, expected: int) -> None:
         raise Undecodable(f"holds {declared} decoded bytes, a whole chunk has {expected}")
 
 
-DECODERS: dict[str, Callable[[Bytes, Bytes], None]] = {"none": _copy, "blosc": _blosc, "zstd": _zstd, "gzip": _gzip, "zlib": _zlib}
+DECODERS: dict[str, Callable[[Bytes, Bytes, str], None]] = {
+    "none": _copy,
+    "blosc": _blosc,
+    "zstd": _zstd,
+    "gzip": _gzip,
+    "zlib": _zlib,
+    "huffman": _huffman,
+    "pcodec": _pcodec,
+}

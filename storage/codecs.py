@@ -1,32 +1,28 @@
 """The table of compressions that results can be written with. A new codec is one row.
 
-Every chain is bytes (little endian) -> compressor -> crc32c, the checksum always there: without it a flipped bit in an
-uncompressed or blosc chunk reads back as a plausible number. The codecs are those of the Zarr v3 registry:
+Every chain ends with crc32c: without it a flipped bit in an uncompressed or blosc chunk reads back as a plausible number. A row is
+portable where zarr-python, TensorStore and zarrs all open it. `auto` and `smallest` are no rows: the data choose a row then.
 https://github.com/zarr-developers/zarr-extensions/tree/main/codecs
-
-    {"name": "blosc", "configuration": {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "typesize": 4, "blocksize": 0}}
 """
 
 import difflib
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numcodecs.blosc
-import numcodecs.zstd
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.buffers import borrow
+from storage import compressors
 from storage.chain import CRC_BYTES, Chain, crc32c
+from storage.compressors import Compressor, Metadata
 from storage.errors import BadInput
 from storage.files import Bytes, as_bytes
 
-Metadata = dict[str, Any]
-
 EVERY_READER = ("zarr-python", "tensorstore", "zarrs", "zarrita.js")
-_DEFLATE_INPUT = 1 << 18
+PORTABLE_MEANS = frozenset({"zarr-python", "tensorstore", "zarrs"})
+"""A row that all of these open is portable."""
+
 SHUFFLED_BYTES = 1 << 19
 """Bytes that blosc shuffles at a time. Its own choice is small: then zstd sees short runs of each byte, and a product's random
 significands hide its exponents. At half a MiB the exponents stand together (float32 products: ratio 1.19 for 1.08, and encoding
@@ -34,47 +30,85 @@ and decoding 1.4 and 3.9 times as fast)."""
 
 LARGEST_CHUNK_BYTES = (1 << 31) - 1 - numcodecs.blosc.MAX_OVERHEAD
 
+GOALS = ("auto", "smallest")
+"""What may stand for a codec until the data have chosen: the least expected time, the fewest bytes."""
+
 
 @dataclass(frozen=True)
 class Codec:
-    """One way to compress a chunk."""
+    """One way to store a chunk."""
 
     name: str
     """Row of CODECS."""
-    chain: Chain
-    """How its chunks decode."""
-    compress: Callable[[NDArray[np.generic]], Bytes]
-    """C-contiguous elements to compressed bytes without the checksum.
-
-    The result may be a view of the argument, and the thread's next call may overwrite it.
-    """
-    compressor: Callable[[int], Metadata | None]
-    """Zarr v3 metadata of the compressor for an element size in bytes; None where there is none."""
+    compressor: Compressor
+    """What happens to the elements before the checksum."""
     readers: tuple[str, ...] = EVERY_READER
     """Software that opens the result without gemmflow."""
+    automatic: bool = True
+    """Whether the data may choose it; a row that is slow or never the best is used where it is named."""
+    package: str = ""
+    """Optional package that it needs, also the name of the extra that installs it."""
+    least_itemsize: int = 1
+    """Smallest element in bytes that it takes."""
+
+    @property
+    def portable(self) -> bool:
+        """Whether zarr-python, TensorStore and zarrs all open it."""
+        return set(self.readers) >= PORTABLE_MEANS
+
+    @property
+    def installed(self) -> bool:
+        """Whether what it needs is here."""
+        return compressors.is_installed(self.package)
+
+    @property
+    def chain(self) -> Chain:
+        """How its chunks decode, for elements of one byte."""
+        return Chain(self.compressor.decoder, checksum=True)
+
+    @property
+    def compress(self) -> Callable[[NDArray[np.generic]], Bytes]:
+        """C-contiguous little-endian elements to compressed bytes without the checksum; see `Compressor.compress`."""
+        return self.compressor.compress
 
     def metadata(self, itemsize: int) -> list[Metadata]:
         """Return the Zarr v3 codec list for elements of `itemsize` bytes, as zarr.json holds it."""
-        endian: Metadata = {"configuration": {"endian": "little"}} if itemsize > 1 else {}
-        return [{"name": "bytes", **endian}, *self.bytes_codecs(itemsize)]
+        return [*self.compressor.metadata(itemsize), {"name": "crc32c"}]
 
     def bytes_codecs(self, itemsize: int) -> list[Metadata]:
         """Return the part of the codec list after `bytes`."""
-        compressor = self.compressor(itemsize)
-        return [*([compressor] if compressor else []), {"name": "crc32c"}]
+        return [codec for codec in self.metadata(itemsize) if codec["name"] != "bytes"]
 
     def encode(self, block: NDArray[np.generic]) -> bytes:
         """Return the file of a chunk: compressed bytes and their crc32c. The block is C-contiguous and little endian."""
-        body = self.compress(block)
-        return body.tobytes() + suffix(crc32c(body))
+        body, checksum = self.parts(block)
+        return body.tobytes() + checksum
 
-    def decode(self, encoded: bytes | bytearray, target: NDArray[np.generic]) -> None:
+    def parts(self, block: NDArray[np.generic]) -> tuple[Bytes, bytes]:
+        """Return the same without a copy: the compressed bytes, which the thread's next call may overwrite, and the checksum."""
+        body = self.compress(block)
+        return body, suffix(crc32c(body))
+
+    def decode(self, encoded: bytes | bytearray | Bytes, target: NDArray[np.generic]) -> None:
         """Fill the C-contiguous `target` from the file of a chunk; raises ValueError where the bytes are damaged."""
-        self.chain.decode(np.frombuffer(encoded, np.uint8), as_bytes(target))
+        replace(self.chain, element=target.dtype.str).decode(np.frombuffer(encoded, np.uint8), as_bytes(target))
 
     def max_encoded_bytes(self, nbytes: int) -> int:
         """Upper bound in bytes of the file of a chunk of `nbytes`, checksum included."""
         return self.chain.max_encoded_bytes(nbytes)
+
+    def working_bytes(self, nbytes: int) -> int:
+        """Upper bound in bytes of what one thread holds, beside chunk and file, to encode or decode a chunk of `nbytes`."""
+        return self.chain.working_bytes(nbytes)
+
+    def require(self, dtype: np.dtype[np.number]) -> None:
+        """Raise BadInput where it cannot be used here, or not for elements of this type."""
+        if not self.installed:
+            raise BadInput(f"codec {self.name} needs the package {self.package}: pip install gemmflow[{self.package}]")
+        if dtype.itemsize < self.least_itemsize:
+            raise BadInput(
+                f"codec {self.name} cannot hold {dtype.name}: choose another codec, or a type of {self.least_itemsize} bytes or more"
+            )
 
 
 def suffix(checksum: int) -> bytes:
@@ -83,70 +117,36 @@ def suffix(checksum: int) -> bytes:
 
 
 def resolve_codec(name: str) -> Codec:
-    """Return the codec of this name, `auto` being the default one; raises BadInput listing the names and the closest one."""
-    if name == "auto":
+    """Return the codec of this name, the default one for a goal; raises BadInput listing the names and the closest one."""
+    if name in GOALS:
         return CODECS[DEFAULT_CODEC]
     if name not in CODECS:
         close = difflib.get_close_matches(name, CODECS, 1, 0.3)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise BadInput(f"codec {name!r} is not known: {hint}choose auto or one of {', '.join(CODECS)}")
+        raise BadInput(f"codec {name!r} is not known: {hint}choose {', '.join(GOALS)} or one of {', '.join(CODECS)}")
     return CODECS[name]
 
 
-def _plain() -> Codec:
-    return Codec("none", Chain("none", checksum=True), as_bytes, lambda itemsize: None)
-
-
-def _blosc(name: str, cname: str, clevel: int, shuffle: str, blocksize: int = 0) -> Codec:
-    mode = {"shuffle": numcodecs.blosc.SHUFFLE, "bitshuffle": numcodecs.blosc.BITSHUFFLE}[shuffle]
-
-    def compress(block: NDArray[np.generic]) -> Bytes:
-        return np.frombuffer(numcodecs.blosc.compress(block, cname.encode(), clevel, mode, blocksize), np.uint8)
-
-    def compressor(itemsize: int) -> Metadata:
-        settings = {"typesize": itemsize, "cname": cname, "clevel": clevel, "shuffle": shuffle, "blocksize": blocksize}
-        return {"name": "blosc", "configuration": settings}
-
-    return Codec(name, Chain("blosc", checksum=True), compress, compressor)
-
-
-def _zstd(level: int) -> Codec:
-    def compress(block: NDArray[np.generic]) -> Bytes:
-        return np.frombuffer(numcodecs.zstd.compress(block, level), np.uint8)
-
-    metadata: Metadata = {"name": "zstd", "configuration": {"level": level, "checksum": False}}
-    return Codec("zstd", Chain("zstd", checksum=True), compress, lambda itemsize: metadata)
-
-
-def _gzip(level: int) -> Codec:
-    chain = Chain("gzip", checksum=True)
-
-    def compress(block: NDArray[np.generic]) -> Bytes:
-        target, filled = borrow("deflated", chain.max_encoded_bytes(block.nbytes)), 0
-        for piece in _deflate(as_bytes(block), level):
-            target[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
-            filled += len(piece)
-        return target[:filled]
-
-    metadata: Metadata = {"name": "gzip", "configuration": {"level": level}}
-    return Codec("gzip", chain, compress, lambda itemsize: metadata)
-
-
-def _deflate(raw: Bytes, level: int) -> Iterator[bytes]:
-    stream = zlib.compressobj(level, zlib.DEFLATED, 31)
-    for begin in range(0, raw.size, _DEFLATE_INPUT):
-        yield stream.compress(raw[begin : begin + _DEFLATE_INPUT].data)
-    yield stream.flush()
+def automatic_codecs(dtype: np.dtype[np.number], portable: bool) -> tuple[Codec, ...]:
+    """Rows that the data may choose among for elements of this type: those that can be used here, in the order of the table."""
+    return tuple(
+        codec
+        for codec in CODECS.values()
+        if codec.automatic and (codec.portable or not portable) and codec.least_itemsize <= dtype.itemsize and codec.installed
+    )
 
 
 _ROWS = (
-    _plain(),
-    _blosc("blosc-lz4", "lz4", 5, "bitshuffle"),
-    _blosc("blosc-lz4-shuffle", "lz4", 5, "shuffle"),
-    _blosc("blosc-zstd", "zstd", 1, "shuffle", SHUFFLED_BYTES),
-    _blosc("blosc-zstd-bitshuffle", "zstd", 1, "bitshuffle", SHUFFLED_BYTES),
-    _zstd(1),
-    _gzip(1),
+    Codec("none", compressors.plain()),
+    Codec("blosc-lz4", compressors.blosc("lz4", 5, "bitshuffle")),
+    Codec("blosc-lz4-shuffle", compressors.blosc("lz4", 5, "shuffle")),
+    Codec("blosc-zstd", compressors.blosc("zstd", 1, "shuffle", SHUFFLED_BYTES)),
+    Codec("blosc-zstd-bitshuffle", compressors.blosc("zstd", 1, "bitshuffle", SHUFFLED_BYTES)),
+    Codec("zstd", compressors.zstd(1)),
+    Codec("zstd-3", compressors.zstd(3)),
+    Codec("gzip", compressors.gzip(1), automatic=False),
+    Codec("huffman", compressors.huffman(), readers=("zarr-python", "zarrs", "zarrita.js")),
+    Codec("pcodec", compressors.pcodec(8), readers=("zarr-python", "zarrs"), package="pcodec", least_itemsize=2),
 )
 
 CODECS: dict[str, Codec] = {codec.name: codec for codec in _ROWS}

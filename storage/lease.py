@@ -172,8 +172,8 @@ def _is_gone(holder: Holder | None, found: Found) -> bool:
     if holder is None or holder.epoch != found.epoch or (holder.host, holder.machine) != (socket.gethostname(), machine):
         return False
     if holder.boot != boot:
-        return True
-    return holder.namespace == namespace and _start_of(holder.pid) != holder.started
+        return machine != ""  # by their names alone, two hosts may be one
+    return holder.namespace == namespace and _start_of(holder.pid) != holder.started and not _is_hidden(holder.pid)
 
 
 @cache
@@ -196,6 +196,17 @@ def _start_of(pid: int) -> int | None:
     except (OSError, ValueError):
         return None
     return None if state in "ZX" else int(fields[18])
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is a process that this user may not look at. See hidepid in proc(5)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return not os.access(f"/proc/{pid}/stat", os.R_OK)
+    except OSError:
+        return False
+    return False
 
 
 def _encode(holder: Holder) -> bytes:

@@ -12,6 +12,7 @@ The text of a manifest, in the order of the chunk grid, numbers decimal, checksu
     note REPAIR-RUN c/0/1 recomputed ..              any number of these, oldest first
     zarr.json 2112 e8d1..
     c/0/0 3892119 1f2e3d4c 80aa.. 02bc..
+    end 77c0..                                       hash of all above: a damaged manifest is known without the root
 """
 
 import json
@@ -33,8 +34,9 @@ MANIFEST, METADATA = f"{FOLDER}/manifest", f"{FOLDER}/metadata"
 _TITLE = "gemmflow manifest 1 blake3"
 _HASH = rf"[0-9a-f]{{{HASH_DIGITS}}}"
 _NOTE = re.compile(r"note (\S.*)")
-_METADATA_LINE = re.compile(rf"zarr\.json (\d+) ({_HASH})")
-_CHUNK_LINE = re.compile(rf"(c/\d+/\d+) (\d+) ([0-9a-f]{{8}}) ({_HASH}) ({_HASH})")
+_METADATA_LINE = re.compile(rf"zarr\.json (\d+) ({_HASH})", re.ASCII)
+_CHUNK_LINE = re.compile(rf"(c/\d+/\d+) (\d+) ([0-9a-f]{{8}}) ({_HASH}) ({_HASH})", re.ASCII)
+_END = f"end {'0' * HASH_DIGITS}\n"
 _BLANK = b'"root": ""'
 
 
@@ -52,8 +54,8 @@ class Manifest:
     """What repairs changed."""
 
     def __post_init__(self) -> None:
-        if any("\n" in note or not note.strip() for note in self.notes):
-            raise ValueError("a note is one line of text")
+        if not all(note.isprintable() and _NOTE.fullmatch(f"note {note}") for note in self.notes):
+            raise ValueError("a note is one line of printable text that does not start with a space")
 
     @property
     def stored_bytes(self) -> int:
@@ -64,29 +66,31 @@ class Manifest:
         """The file's content."""
         notes = [f"note {note}" for note in self.notes]
         chunks = [f"{chunk.key} {chunk.nbytes} {chunk.crc32c:08x} {chunk.encoded} {chunk.values}" for chunk in self.chunks]
-        return "\n".join([_TITLE, *notes, f"{HEADER} {self.metadata_bytes} {self.metadata}", *chunks, ""]).encode()
+        content = "\n".join([_TITLE, *notes, f"{HEADER} {self.metadata_bytes} {self.metadata}", *chunks, ""]).encode()
+        return content + f"end {digest(content)}\n".encode()
 
     @classmethod
     def parse(cls, content: bytes) -> "Manifest":
-        """The manifest of a file's content; raises ValueError naming the first wrong line. `parse(x.render()) == x`."""
-        lines = content.decode("ascii").split("\n")
+        """The manifest of a file's content; raises ValueError where a bit of it is wrong. `parse(x.render()) == x`."""
+        lines = content.decode().split("\n")
         notes = [match[1] for line in lines[1:] if (match := _NOTE.fullmatch(line))]
         metadata = _METADATA_LINE.fullmatch(lines[1 + len(notes)]) if len(lines) > 1 + len(notes) else None
-        if lines[0] != _TITLE or metadata is None or lines[-1] != "":
+        if lines[0] != _TITLE or metadata is None or content[: -len(_END)].count(b"\n") != len(lines) - 2:
             raise ValueError("it is no whole gemmflow manifest of version 1")
-        chunks = tuple(_chunk(line) for line in lines[2 + len(notes) : -1])
+        chunks = tuple(_chunk(line) for line in lines[2 + len(notes) : -2])
         found = cls(int(metadata[1]), metadata[2], chunks, tuple(notes))
         if found.render() != content:
-            raise ValueError("its lines are not in their only form")
+            raise ValueError("it does not have the hash at its end")
         return found
 
 
 def ordered(chunks: Iterable[ChunkRecord], grid: Pair) -> tuple[ChunkRecord, ...]:
     """The records in the order of the grid; raises ValueError where one is missing, doubled or not of this grid."""
-    known = {chunk.key: chunk for chunk in chunks}
+    given = tuple(chunks)
+    known = {chunk.key: chunk for chunk in given}
     keys = [f"c/{row}/{col}" for row in range(grid[0]) for col in range(grid[1])]
-    if known.keys() != set(keys):
-        raise ValueError(f"there are records of {len(known)} chunks, the grid has {len(keys)}: they do not match")
+    if known.keys() != set(keys) or len(given) != len(keys):
+        raise ValueError(f"there are {len(given)} records of {len(known)} chunks, the grid has {len(keys)}: they do not match")
     return tuple(known[key] for key in keys)
 
 
@@ -125,11 +129,11 @@ def write_manifest(array: Path, metadata: bytes, chunks: tuple[ChunkRecord, ...]
     return root
 
 
-def read_manifest(folder: Path, root: str) -> Manifest:
-    """The manifest of a result whose root is known; raises CorruptData where it is missing or not the one that the root stands for."""
-    path = folder / MANIFEST
+def read_manifest(folder: Path, root: str, out: Path) -> Manifest:
+    """The manifest of a result, named OUT, whose root is known; raises CorruptData where it is missing or not the root's."""
+    path = out / MANIFEST
     try:
-        content = path.read_bytes()
+        content = (folder / MANIFEST).read_bytes()
         if digest(content) != root:
             raise ValueError("it does not have the hash that zarr.json names as root")
         return Manifest.parse(content)

@@ -25,7 +25,7 @@ class OutputSpec:
     chunks: tuple[int, int]
     """Edges of a chunk in elements."""
     codec: str
-    """Row of CODECS, or auto."""
+    """Row of CODECS, or one of GOALS until the data have chosen."""
 
     def __post_init__(self) -> None:
         if self.stored not in ACCEPTED:
@@ -36,7 +36,7 @@ class OutputSpec:
             raise BadInput(
                 f"chunks {self.chunks} of {self.dtype} have {self.chunk_bytes} bytes: at most {LARGEST_CHUNK_BYTES} can be encoded"
             )
-        resolve_codec(self.codec)
+        resolve_codec(self.codec).require(self.stored)
 
     @property
     def stored(self) -> np.dtype[np.number]:
@@ -60,7 +60,7 @@ class OutputSpec:
 
     @property
     def compression(self) -> Codec:
-        """The codec itself."""
+        """The codec itself; the default one while the data have not chosen."""
         return resolve_codec(self.codec)
 
 

@@ -54,11 +54,12 @@ def set_attributes(staging: Staging, attributes: dict[str, object]) -> None:
 def certify(staging: Staging, certificate: dict[str, object], chunks: Iterable[ChunkRecord], notes: tuple[str, ...] = ()) -> str:
     """Put the certificate and the manifest into the staged array; returns the root, which stands for every bit of it.
 
-    Raises ValueError where the chunks are not those of the array or the certificate is not JSON, TakenOver, DiskFull, GemmflowError.
+    The certificate gets the run's id, by which `is_published` knows it. Raises ValueError where the chunks are not those of the array
+    or the certificate is not JSON, TakenOver, DiskFull, GemmflowError.
     """
     array, every = Path(staging.array), ordered(chunks, staging.spec.grid)
     try:
-        metadata = render_metadata(json.loads((array / HEADER).read_bytes()), certificate)
+        metadata = render_metadata(json.loads((array / HEADER).read_bytes()), {**certificate, "run_id": staging.run_id})
         return write_manifest(array, metadata, every, notes)
     except OSError as error:
         raise _gone(staging) or write_error(array, error) from error
@@ -77,11 +78,14 @@ def publish(staging: Staging, overwrite: bool) -> None:
             _exchange(staging)
         else:
             _place(staging)
-        sync_folder(str(Path(staging.out).parent))
     except OSError as error:
         raise _gone(staging) or GemmflowError(
             f"{staging.out} cannot be published ({error.strerror}): the result is whole in {staging.array}"
         ) from error
+    try:
+        sync_folder(str(Path(staging.out).parent))
+    except OSError as error:
+        raise GemmflowError(f"{staging.out} is published and whole, but may not survive a power loss ({error.strerror})") from error
     discard(staging)
 
 

@@ -28,6 +28,14 @@ class ChunkRecord:
     values: str
     """Hash of its decoded bytes, padding included."""
 
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        """Travel with hashes of 32 bytes, not 64 digits: a tile's record stays small."""
+        return _unpack, (self.key, self.nbytes, self.crc32c, bytes.fromhex(self.encoded), bytes.fromhex(self.values))
+
+
+def _unpack(key: str, nbytes: int, checksum: int, encoded: bytes, values: bytes) -> ChunkRecord:
+    return ChunkRecord(key, nbytes, checksum, encoded.hex(), values.hex())
+
 
 def digest(content: bytes | NDArray[np.generic]) -> str:
     """The hash of bytes, or of a C-contiguous array's memory, as hexadecimal digits."""

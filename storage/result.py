@@ -45,7 +45,7 @@ class Result:
         """What every file must be. Raises BadInput where the result has none, CorruptData where it is damaged."""
         if not self.root:
             raise BadInput(f"{self.out} has no manifest: it was written by an older gemmflow; compute it again with multiply --overwrite")
-        return read_manifest(self.folder, self.root)
+        return read_manifest(self.folder, self.root, self.out)
 
     @cached_property
     def matrix(self) -> Matrix:

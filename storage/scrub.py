@@ -86,9 +86,12 @@ def assess(result: Result) -> Assessment:
     if header is None and content is None:
         raise BadInput(f"{result.out} is no result of gemmflow: it has neither {HEADER} nor {MANIFEST}")
     manifest, root = _parse(content), digest(content or b"")
-    metadata = next((text for text in (blank_root(header or b"", root), copy or b"") if manifest and _matches(manifest, text)), None)
+    candidates = (blank_root(header or b"", _root_in(header) or ""), copy or b"")
+    metadata = next((text for text in candidates if manifest and _matches(manifest, text)), None)
     if metadata is not None:
         return _assessment(header, copy, with_root(metadata, root), manifest)
+    if manifest and root == _root_in(header):
+        raise _lost(result)
     return _without_manifest(result, header, copy)
 
 
@@ -117,7 +120,7 @@ def chunk_damage(result: Result, key: str, record: ChunkRecord | None, spec: Out
         if spec is None:
             return ""
         values = borrow("scrubbed", spec.chunk_bytes)
-        spec.compression.chain.decode(stored, values)
+        spec.compression.decode(stored, values.view(spec.stored))
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     except Undecodable as error:
@@ -130,7 +133,7 @@ def record_of(result: Result, key: str, spec: OutputSpec) -> ChunkRecord:
     """The record of a chunk as it lies there. Raises OSError, Undecodable."""
     stored = _load(result, key, None)
     body, values = _checked_body(stored, None), borrow("scrubbed", spec.chunk_bytes)
-    spec.compression.chain.decode(stored, values)
+    spec.compression.decode(stored, values.view(spec.stored))
     return ChunkRecord(key, stored.size, crc32c(body), digest(body), digest(values))
 
 
@@ -144,13 +147,23 @@ def _assessment(header: bytes | None, copy: bytes | None, right: bytes, manifest
 
 
 def _without_manifest(result: Result, header: bytes | None, copy: bytes | None) -> Assessment:
-    """The manifest is damaged, so zarr.json must be sound: its root tells the right manifest from a wrong one."""
+    """The manifest is damaged or another one, so zarr.json must be sound: its copy says so, or nobody contradicts."""
     root = _root_in(header)
-    if header is None or root is None:
-        raise BadInput(f"{result.out} has lost its metadata ({HEADER} and {MANIFEST}): compute it again with multiply --overwrite")
+    if header is None or root is None or (root and copy is not None and blank_root(header, root) != copy):
+        raise _lost(result)
     if root == "":
         raise BadInput(f"{result.out} has no manifest: an older gemmflow wrote it; compute it again with multiply --overwrite")
-    return Assessment(header, None, (Damage(MANIFEST, "is missing or damaged"), *_assessment(header, copy, header, None).damages))
+    found = Assessment(header, None, (Damage(MANIFEST, "is missing or damaged"), *_assessment(header, copy, header, None).damages))
+    try:
+        _ = found.spec
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise BadInput(f"{result.out} has a damaged {HEADER} ({error}): compute it again with multiply --overwrite") from error
+    return found
+
+
+def _lost(result: Result) -> BadInput:
+    lost = f"two of {HEADER}, {METADATA} and {MANIFEST}"
+    return BadInput(f"{result.out} has lost its metadata ({lost}): compute it again with multiply --overwrite")
 
 
 def _root_in(header: bytes | None) -> str | None:

@@ -44,6 +44,7 @@ NEW, OLD, PROBE = f"{HOME}-new-", f"{HOME}-old-", f"{HOME}-probe-"
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EPOCH = re.compile(rf"({_RUN.pattern})\.([1-9]\d*)")
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -110,17 +111,10 @@ def create_staging(out: Path, spec: OutputSpec, durability: Durability, run_id: 
         raise ValueError(f"run id {run_id!r} must be 1 to 64 letters, digits, dashes or underscores")
     place = require_parent(out)
     staging = Staging(str(place), run_id, 1, spec, durability)
-    fresh = Path(f"{place}{NEW}{secrets.token_hex(4)}")
     try:
-        fresh.mkdir()
-        with held(fresh):
-            _fill(fresh / f"{run_id}.1", spec, records)
-            fresh.rename(staging.home)
+        _appear(staging, tuple(records))
         sync_folder(str(place.parent))
-    except BaseException as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        if not isinstance(error, OSError):
-            raise
+    except OSError as error:
         if error.errno in _TAKEN:
             raise Refused(f"{staging.home} exists: another run of {place} was started; wait for it or see gemmflow clean") from error
         raise parent_error(place, error) from error
@@ -188,15 +182,14 @@ def sweep(out: Path) -> None:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Generator[None]:
-    """Hold a folder against `sweep`; raises OSError where somebody else holds it, or reads what is in it."""
-    descriptors = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for path in (folder, folder / "array") if path.is_dir()]
-    try:
-        for descriptor in descriptors:
+    """Hold a folder against `sweep`; raises OSError where it is gone, somebody else holds it, or reads what is in it."""
+    array = folder / "array"
+    with contextlib.ExitStack() as stack:
+        for path in (folder, array) if array.is_dir() else (folder,):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
 
 
 def leftovers(out: Path) -> list[Path]:
@@ -215,12 +208,14 @@ def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
         shape=spec.shape,
         chunks=spec.chunks,
         dtype=spec.dtype,
-        compressors=spec.compression.bytes_codecs(spec.stored.itemsize),
+        compressors=None,
         fill_value=spec.fill,
         attributes={CERTIFICATE: {"run_id": run_id, "unfinished": True}},
         zarr_format=3,
     )
-    write_atomically(array / HEADER, store[HEADER].to_bytes())
+    document = json.loads(store[HEADER].to_bytes())
+    document["codecs"] = spec.compression.metadata(spec.stored.itemsize)
+    write_atomically(array / HEADER, json.dumps(document, indent=2).encode())
 
 
 def is_published(found: Found) -> bool:
@@ -228,8 +223,8 @@ def is_published(found: Found) -> bool:
     try:
         attributes = json.loads((found.folder / "array" / HEADER).read_bytes())["attributes"]
         return attributes[CERTIFICATE]["run_id"] != found.run_id
-    except FileNotFoundError:
-        return not (found.folder / "array").is_dir()
+    except FileNotFoundError:  # moved to OUT, or exchanged for an older result of Zarr version 2
+        return not (found.folder / "array").is_dir() or (found.folder / "array" / ".zarray").is_file()
     except (KeyError, TypeError):
         return True
     except (OSError, ValueError):
@@ -266,8 +261,26 @@ def _beside(place: Path, marks: tuple[str, ...]) -> list[Path]:
         return []
 
 
-def _fill(folder: Path, spec: OutputSpec, records: Iterable[Record]) -> None:
-    (folder / "array" / "c").mkdir(parents=True)
+def _appear(staging: Staging, records: tuple[Record, ...]) -> None:
+    """Make the folder under another name and rename it; again where the sweep of another run was faster than the lock. Raises OSError."""
+    for left in reversed(range(_TRIES)):
+        fresh = Path(f"{staging.out}{NEW}{secrets.token_hex(4)}")
+        try:
+            fresh.mkdir()
+            with held(fresh):
+                _fill(fresh / Path(staging.folder).name, staging.spec, records)
+                fresh.rename(staging.home)
+            return
+        except (FileNotFoundError, BlockingIOError):
+            if not left:
+                raise
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _fill(folder: Path, spec: OutputSpec, records: tuple[Record, ...]) -> None:
+    for path in (folder, folder / "array", folder / "array" / "c"):
+        path.mkdir()
     for row in range(spec.grid[0]):
         (folder / "array" / "c" / str(row)).mkdir()
     write_header(folder / "array", spec, folder.name.rpartition(".")[0])

@@ -13,18 +13,21 @@ def contents_stamp(matrix: Matrix) -> str:
     """The stamp of a matrix; any write to one of its files changes it. Raises BadInput where it cannot be looked at."""
     place = Path(matrix.path)
     try:
-        facts = sorted(_facts(place)) if place.is_dir() else [_fact("", place.stat())]
+        facts = sorted(_facts(place, "")) if place.is_dir() else [_fact("", place.stat())]
     except OSError as error:
         raise BadInput(f"{place} cannot be looked at ({error.strerror}): check the path") from error
     return digest("\n".join(facts).encode())
 
 
-def _facts(folder: Path) -> Iterator[str]:
-    for parent, _, _ in os.walk(folder):
-        with os.scandir(parent) as entries:
-            for entry in entries:
-                if entry.is_file():
-                    yield _fact(os.path.relpath(entry.path, folder), entry.stat())
+def _facts(folder: Path, inside: str) -> Iterator[str]:
+    """Of every file in a folder and the folders in it, those behind links too."""
+    with os.scandir(folder / inside) as entries:
+        for entry in entries:
+            name = f"{inside}{entry.name}"
+            if entry.is_dir():
+                yield from _facts(folder, f"{name}/")
+            elif entry.is_file():
+                yield _fact(name, entry.stat())
 
 
 def _fact(name: str, status: os.stat_result) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.buffers import borrow
-from storage.chain import WORKING_BYTES, crc32c
-from storage.codecs import suffix
+from storage.chain import crc32c
+from storage.codecs import GOALS, suffix
 from storage.grid import Piece, pieces
 from storage.matrix import Block
 from storage.output import OutputSpec
@@ -42,7 +42,8 @@ class WriteResult:
 
 def chunk_buffer_bytes(spec: OutputSpec) -> int:
     """Upper bound in bytes of what one thread holds beside the block while it writes: a padded chunk and its encoding."""
-    return spec.chunk_bytes + spec.compression.max_encoded_bytes(spec.chunk_bytes) + WORKING_BYTES
+    codec, nbytes = spec.compression, spec.chunk_bytes
+    return nbytes + codec.max_encoded_bytes(nbytes) + codec.working_bytes(nbytes)
 
 
 def write_block(staging: Staging, row0: int, col0: int, block: Block) -> WriteResult:
@@ -52,6 +53,8 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block) -> WriteRe
     Raises DiskFull where there is no room, TakenOver where the folder is gone, GemmflowError where the system refuses, ValueError
     where the block does not fit the grid.
     """
+    if staging.spec.codec in GOALS:
+        raise ValueError(f"codec {staging.spec.codec} names no row: settle it before writing")
     rows, cols = _checked(staging.spec, row0, col0, block)
     records: list[ChunkRecord] = []
     seconds = [0.0, 0.0]

@@ -9,12 +9,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from storage.chain import Chain
+from storage.compressors import is_installed
 from storage.errors import BadInput
 from storage.matrix import ACCEPTED, Matrix, Source, accept_dtype, accept_shape
 from storage.zarr_thin import ChunkKeys, ThinZarr
@@ -22,7 +24,16 @@ from storage.zarr_thin import ChunkKeys, ThinZarr
 Document = dict[str, Any]
 
 _V3_TYPES = {dtype.name: dtype for dtype in ACCEPTED}
-_V3_COMPRESSORS = ("blosc", "zstd", "gzip")
+_V3_DECODERS: dict[tuple[str, ...], str] = {
+    ("bytes",): "none",
+    ("bytes", "blosc"): "blosc",
+    ("bytes", "zstd"): "zstd",
+    ("bytes", "gzip"): "gzip",
+    ("bytes", "numcodecs.zlib"): "zlib",
+    ("bytes", "numcodecs.shuffle", "numcodecs.zlib"): "huffman",
+    ("numcodecs.pcodec",): "pcodec",
+}
+"""Codec lists without their checksum that have a decoder."""
 _V2_COMPRESSORS = ("blosc", "zstd", "gzip", "zlib")
 _VERSIONS = {"zarr.json": 3, ".zarray": 2}
 _LISTED = 8
@@ -112,7 +123,9 @@ def _nearest_codec(document: Document) -> str:
         slow = settings.get("cname") in ("zstd", "zlib")
         bits = settings.get("shuffle") in ("bitshuffle", 2)
         return ("blosc-zstd-bitshuffle" if bits else "blosc-zstd") if slow else ("blosc-lz4" if bits else "blosc-lz4-shuffle")
-    near = {"zstd": "zstd", "gzip": "gzip", "zlib": "gzip"}
+    near = {"zstd": "zstd", "gzip": "gzip", "zlib": "gzip", "numcodecs.zlib": "gzip", "numcodecs.pcodec": "pcodec"}
+    if {"numcodecs.shuffle", "numcodecs.zlib"} <= set(known):
+        return "huffman"
     return next((near[name] for name in known if name in near), "none" if set(known) <= {"bytes", "crc32c"} else "other")
 
 
@@ -142,10 +155,12 @@ def _dtype(path: Path, name: str, document: Document) -> np.dtype[np.number]:
 def _thin_v3(header: Header) -> ThinZarr | None:
     document = header.document
     grid, keys = document["chunk_grid"], document.get("chunk_key_encoding", {"name": "default"})
-    chain, order = _v3_chain([_named(codec) for codec in document["codecs"]])
+    chain, order = _v3_chain([_named(codec) for codec in document["codecs"]], header.native.itemsize)
     plain_keys = keys["name"] in ("default", "v2") and not document.get("storage_transformers")
     if grid["name"] != "regular" or chain is None or not plain_keys:
         return None
+    if chain.compressor == "pcodec" and not is_installed("pcodec"):
+        raise BadInput(f"{header.folder} is stored with pcodec: pip install gemmflow[pcodec] to read it")
     prefix, default = ("c", "/") if keys["name"] == "default" else ("", ".")
     separator = keys.get("configuration", {}).get("separator", default)
     fill = _fill(header.native, document["fill_value"])
@@ -153,19 +168,19 @@ def _thin_v3(header: Header) -> ThinZarr | None:
         return None
     chunks = _pair(grid["configuration"]["chunk_shape"])
     stored = header.native.newbyteorder(order).str
+    chain = replace(chain, element=stored)
     named = ChunkKeys(f"{prefix}{separator}" if prefix else "", separator)
     return ThinZarr(str(header.folder), header.file, chunks, stored, chain, named, fill)
 
 
-def _v3_chain(codecs: list[tuple[str, Document]]) -> tuple[Chain | None, Literal["<", ">"]]:
-    """Read bytes -> [compressor] -> [crc32c]; the chain is None where anything else stands in the list."""
-    names = [name for name, _ in codecs]
+def _v3_chain(codecs: list[tuple[str, Document]], itemsize: int) -> tuple[Chain | None, Literal["<", ">"]]:
+    """Read a list of _V3_DECODERS and [crc32c]; the chain is None where anything else stands in the list."""
+    names, settings = tuple(name for name, _ in codecs), dict(codecs)
     order = "<" if codecs[0][1].get("endian", "little") == "little" else ">"
-    rest = names[1:]
-    checksum = rest[-1:] == ["crc32c"]
-    middle = rest[: len(rest) - checksum]
-    known = names[0] == "bytes" and (not middle or (len(middle) == 1 and middle[0] in _V3_COMPRESSORS))
-    return (Chain(middle[0] if middle else "none", checksum) if known else None), order
+    checksum = names[-1] == "crc32c"
+    decoder = _V3_DECODERS.get(names[: len(names) - checksum])
+    odd = decoder == "huffman" and settings["numcodecs.shuffle"].get("elementsize", itemsize) != itemsize
+    return (Chain(decoder, checksum) if decoder and not odd else None), order
 
 
 def _named(codec: str | Document) -> tuple[str, Document]:

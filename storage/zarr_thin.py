@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.buffers import borrow
-from storage.chain import CRC_BYTES, WORKING_BYTES, Chain, Undecodable, check_trailing_crc
+from storage.chain import CRC_BYTES, Chain, Undecodable, check_trailing_crc
 from storage.errors import CorruptData
 from storage.files import Bytes, as_bytes, opened, read_at
 from storage.grid import Piece, pieces
@@ -63,7 +63,7 @@ class ThinZarr:
     @property
     def scratch_bytes(self) -> int:
         """Upper bound in bytes of what one thread holds beside the caller's array."""
-        return self._buffer_bytes + (0 if self.chain.in_place else WORKING_BYTES)
+        return self._buffer_bytes + (0 if self.chain.in_place else self.chain.working_bytes(self.chunk_bytes))
 
     @property
     def _buffer_bytes(self) -> int:

@@ -17,7 +17,7 @@ import torch
 
 from storage import Matrix
 from tasks import probing
-from tasks.check import Sums, thresholds
+from tasks.check import Sums, stored_thresholds
 from tasks.outcome import Certificate
 from tasks.recipe import Recipe
 from tasks.survey import Operand
@@ -107,7 +107,7 @@ def _rows(recipe: Recipe, product: Matrix, group: list[_Columns]) -> Iterator[tu
                 bad |= ~torch.isfinite(block).all(dim=1)
         for index, columns in enumerate(group):
             part = summed[:, index * recipe.probes : (index + 1) * recipe.probes]
-            sums = Sums(torch.empty(0), part, squares, columns.square)
+            sums = Sums(torch.empty(0, len(columns.probes)), part, squares, columns.square)
             yield (row, columns.col), *_judge(recipe, product, (rows, columns), (sums, bad))
 
 
@@ -123,7 +123,7 @@ def _judge(
         residual, bad = residual + recipe.beta * added, bad | bad_too
     residual[bad] = 0
     residual = residual.abs_().nan_to_num_(nan=torch.inf)
-    limits = thresholds(recipe, sums, columns.probes, squares)
+    limits = stored_thresholds(recipe, sums, columns.probes, squares)
     worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
     return float(residual.square().sum()) / recipe.probes, float(worst)
 

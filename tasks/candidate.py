@@ -28,6 +28,8 @@ class Candidate:
     probes: int
     durability: Durability = "power"
     """Whether written chunks are synced."""
+    settles: tuple[str, ...] = ()
+    """Codecs among which the first tile will choose, `output` naming a stand-in; empty where the caller named one."""
 
     @cached_property
     def grid(self) -> tuple[int, int, int]:
@@ -75,4 +77,5 @@ class Candidate:
 def with_slabs(way: Candidate, depth: int, kept: tuple[bool, bool]) -> Candidate:
     """The same tile edges, output and workers with other slabs."""
     tile = TileShape(way.tile.rows, way.tile.cols, depth)
-    return Candidate(way.shape, way.arithmetic, tile, kept, way.output, way.layout, way.workers, way.device, way.probes, way.durability)
+    workers = way.layout, way.workers, way.device
+    return Candidate(way.shape, way.arithmetic, tile, kept, way.output, *workers, way.probes, way.durability, way.settles)

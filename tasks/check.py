@@ -1,15 +1,26 @@
-"""Is a finished tile right? Its residuals against the thresholds of `tasks.probes`, row by row."""
+"""Is a finished tile right? Its residuals against the thresholds of `tasks.probes`, row by row.
 
-from dataclasses import dataclass
+    scale, add C0, round to the type  ->  probe  ->  round to storage's steps, if it has a share  ->  probe again, accept or refuse
+
+What is accepted is what is stored. How large the arithmetic's error is, is estimated before the second rounding, whose own error is
+computed from every value and not estimated at all.
+"""
+
+from dataclasses import dataclass, replace
 
 import torch
 
 from tasks import probing
 from tasks.epilogue import finish
 from tasks.nonfinite import Affected, overflow_error
-from tasks.probes import LEAST_NORM, checking_roundoff, tail_factor
+from tasks.probes import LEAST_NORM, LEAST_SAFE_NORM, checking_roundoff, tail_factor
 from tasks.recipe import Recipe
+from tasks.rounding import MARGIN
+from tasks.snapping import Snapped, snap, step_limits, untouched
 from tasks.walk import Tile
+
+_EXCEEDED = 1 + 1e-9
+"""What a row may have moved over what it was allowed; the excess is the measurement's own rounding."""
 
 
 @dataclass
@@ -43,8 +54,10 @@ class Checked:
     worst: float
     """Largest residual over its threshold."""
     square_residual: float
-    """Mean over the probes of the squared residual."""
+    """Mean over the probes of the squared residual, before rounding for storage: what that changed is known and need not be estimated."""
     square_c0: float
+    rounded: Snapped
+    """What rounding before storage did."""
 
     @property
     def accepted(self) -> bool:
@@ -53,34 +66,85 @@ class Checked:
 
 
 def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected: Affected) -> Checked:
-    """Finish the accumulator (scale, add C0, round) and compare it with its probes.
+    """Finish the accumulator (scale, add C0, round to its type and to storage's steps) and compare it with its probes.
 
     Raises NonFinite where a finite product overflowed its type.
     """
     added = finish(recipe, tile, sums.accumulator, probes, affected)
-    seen = probing.apply(sums.accumulator, probes, probing.Wanted(clean=recipe.allow_nonfinite))
-    residual = (recipe.alpha * sums.residual + recipe.beta * added.product - seen.product).abs_()
-    residual[sorted(affected.rows)] = 0
+    wanted = probing.Wanted(norms=recipe.share > 0, clean=recipe.allow_nonfinite)
+    seen = probing.apply(sums.accumulator, probes, wanted)
+    room = _room(recipe, sums, added.row_squares)
+    rounded = _snap(recipe, sums.accumulator, room, seen.row_squares)
+    stored = seen if rounded.exponent is None else probing.apply(sums.accumulator, probes, replace(wanted, norms=False))
+    expected = recipe.alpha * sums.residual + recipe.beta * added.product
+    residual = _residual(expected, stored, affected)
     if not torch.isfinite(residual).all() and (error := overflow_error(recipe, tile, sums.accumulator)):
         raise error
-    limits = thresholds(recipe, sums, probes, added.row_squares)
+    limits = thresholds(recipe, sums, probes, added.row_squares) + _tail(recipe) * rounded.row_errors
     worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
+    if (rounded.row_errors > _EXCEEDED * room).any():
+        worst.fill_(torch.inf)
     return Checked(
         worst=float(worst.nan_to_num(nan=torch.inf)),
-        square_residual=float(residual.square().sum()) / recipe.probes,
+        square_residual=float(_residual(expected, seen, affected).square().sum()) / recipe.probes,
         square_c0=float(added.row_squares.sum()),
+        rounded=rounded,
     )
+
+
+def _residual(expected: torch.Tensor, seen: probing.Pass, affected: Affected) -> torch.Tensor:
+    """By how much the probes of the tile miss what they should be; 0 in rows that stand outside the certificate."""
+    residual = (expected - seen.product).abs_()
+    residual[sorted(affected.rows)] = 0
+    return residual
+
+
+def _room(recipe: Recipe, sums: Sums, squares_c0: torch.Tensor) -> torch.Tensor:
+    """By how much storage may move each row: float64 [rows].
+
+    Nothing that the certificate will not count: no norm too small to be known, no row of which underflow may take as much as the margin.
+    """
+    norms_a, norm_b = sums.squares_a.sqrt(), sums.square_b**0.5
+    counted = _relative(recipe, _safe(norms_a), norm_b if norm_b >= LEAST_SAFE_NORM else 0.0, _safe(squares_c0.sqrt()))
+    room = recipe.share * counted
+    lost = _lost(recipe, norms_a, norm_b, sums.accumulator.shape[1])
+    return torch.where(lost <= MARGIN * room, room, 0.0)
+
+
+def _safe(norms: torch.Tensor) -> torch.Tensor:
+    return torch.where(norms >= LEAST_SAFE_NORM, norms, 0.0)
+
+
+def _snap(recipe: Recipe, values: torch.Tensor, room: torch.Tensor, row_squares: torch.Tensor) -> Snapped:
+    """Round each row within its room, in place."""
+    if recipe.share == 0:
+        return untouched(values)
+    return snap(values, step_limits(room, row_squares, values.shape[1]), recipe.staging.spec.dtype)
 
 
 def thresholds(recipe: Recipe, sums: Sums, probes: torch.Tensor, squares_c0: torch.Tensor) -> torch.Tensor:
     """The largest residual of a sound row: float64 [rows]."""
     depth, unseen = recipe.walk.shape[1], recipe.walk.shape[1] ** 0.5 * LEAST_NORM
     norms_a, norm_b = sums.squares_a.sqrt() + unseen, sums.square_b**0.5 + len(probes) ** 0.5 * unseen
-    relative = abs(recipe.alpha) * norms_a * norm_b + abs(recipe.beta) * squares_c0.sqrt()
+    relative = _relative(recipe, norms_a, norm_b, squares_c0.sqrt())
     probe_norm = float(torch.linalg.vector_norm(probes, dim=0).max())
     hidden = checking_roundoff(depth, len(probes), probe_norm)
-    tail = tail_factor(recipe.walk.shape[0] * recipe.walk.grid[1] * recipe.probes)
+    tail = _tail(recipe)
     return (tail * recipe.bound + hidden) * relative + tail * _lost(recipe, norms_a, norm_b, len(probes))
+
+
+def stored_thresholds(recipe: Recipe, sums: Sums, probes: torch.Tensor, squares_c0: torch.Tensor) -> torch.Tensor:
+    """The largest residual of a sound row that storage may have rounded within its share: float64 [rows]."""
+    return thresholds(recipe, sums, probes, squares_c0) + _tail(recipe) * _EXCEEDED * _room(recipe, sums, squares_c0)
+
+
+def _relative(recipe: Recipe, norms_a: torch.Tensor, norm_b: float, norms_c0: torch.Tensor) -> torch.Tensor:
+    """What the error of each row is relative to."""
+    return abs(recipe.alpha) * norms_a * norm_b + abs(recipe.beta) * norms_c0
+
+
+def _tail(recipe: Recipe) -> float:
+    return tail_factor(recipe.walk.shape[0] * recipe.walk.grid[1] * recipe.probes)
 
 
 def _lost(recipe: Recipe, norms_a: torch.Tensor, norm_b: float, cols: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ from tasks.memory import PROBE_BLOCK
 from tasks.nonfinite import Affected, bad_places, input_error
 from tasks.recipe import Recipe
 from tasks.survey import Operand
+from tasks.trials import settled_staging
 from tasks.walk import Tile
 from tasks.workspace import Lanes
 
@@ -44,12 +45,14 @@ def finish(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, probes: torch.
 
 
 def store_tile(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, lanes: Lanes) -> tuple[ChunkRecord, ...]:
-    """Encode and write the tile chunk by chunk; books encode and write on their own lanes."""
+    """Encode and write the tile chunk by chunk; books encode and write on their own lanes, the choice of a codec on encode."""
     records: list[ChunkRecord] = []
+    staging = settled_staging(recipe.staging, recipe.choose, accumulator) if recipe.choose else recipe.staging
+    lanes.lap("encode")
     dtype = np.dtype(recipe.staging.spec.dtype)
     for (top, bottom), (left, right) in _chunks(recipe, tile):
         block = accumulator[top:bottom, left:right].cpu().numpy().astype(dtype, copy=False)
-        result = write_block(recipe.staging, tile.rows[0] + top, tile.cols[0] + left, block)
+        result = write_block(staging, tile.rows[0] + top, tile.cols[0] + left, block)
         records += result.records
         lanes.book({"encode": result.encode_seconds, "write": result.write_seconds}, rest="encode")
     return tuple(records)

@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
-from storage import write_atomically
+from storage import CODECS, write_atomically
 from tasks.units import format_bytes
 
-CALIBRATION_VERSION = 7
+CALIBRATION_VERSION = 8
 
 KERNEL_TIE = 0.02
 """Libraries whose rates differ by less are equal: the first is taken."""
@@ -87,6 +87,11 @@ class Hardware:
     device_memory_bytes: int = 0
     """Free memory of one device; 0 on the host."""
 
+    def layout(self, workers: int, threads: int) -> Layout:
+        """The layout whose rates these workers have: that of as many threads, with the fewest workers that are enough."""
+        fitting = [layout for layout in self.layouts if layout.threads == threads and layout.workers >= workers]
+        return min(fitting or self.layouts, key=lambda layout: layout.workers)
+
 
 def available_memory() -> int:
     """Free bytes of this host, or of its cgroup where that is less."""
@@ -128,7 +133,9 @@ def processor_name() -> str:
 def host_fingerprint(device: str) -> str:
     """Hash of what the measured rates depend on."""
     libraries = [f"{name} {metadata.version(name)}" for name in ("gemmflow", "torch", "numpy", "scipy", "numcodecs", "distributed")]
-    facts = [CALIBRATION_VERSION, device, processor_name(), usable_cores(), installed_memory() >> 28, platform.python_version(), *libraries]
+    codecs = [name for name, codec in CODECS.items() if codec.installed]
+    machine = [device, processor_name(), usable_cores(), installed_memory() >> 28]
+    facts = [CALIBRATION_VERSION, *machine, platform.python_version(), *libraries, *codecs]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 

@@ -12,9 +12,10 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator, model_validator
 
-from storage import CODECS
+from storage import CODECS, GOALS
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
+from tasks.rounding import RoundingMode
 from tasks.units import format_bytes, parse_bytes
 
 MINIMUM_MEMORY = 64 * 1024**2
@@ -60,12 +61,18 @@ class Job(BaseModel):
     cluster: str = "local"
     """Where the workers are: local, cuda, or the address of a Dask scheduler (tcp://host:port)."""
     codec: str = "auto"
-    """Compression of the product: auto or a name such as blosc-lz4, blosc-zstd, zstd, gzip, none."""
+    """Compression of the product: auto (least expected time on these data), smallest (fewest bytes), or a name such as blosc-lz4,
+    blosc-zstd, zstd, gzip, huffman, pcodec, none."""
+    portable: Literal["yes", "no"] = "yes"
+    """Whether auto and smallest take only codecs that zarr-python, TensorStore and zarrs all open."""
     chunk: tuple[int, int] | None = None
     """Rows and columns of a stored chunk of the product. Default: about 16 MiB, nearly square."""
     dtype_out: OutputType = "auto"
     """Type of the stored product. auto: the inputs' result type, or the next wider where rounding to it would exceed
     max_error; integers give int64 when exact, else float64."""
+    round: RoundingMode = "no"
+    """auto: spend what the arithmetic leaves of max_error on storage: values are rounded so that they compress better, and the
+    bound still holds. Needs max_error; exact products are never rounded."""
     durability: Durability = "power"
     """power: every chunk is on disk (fsync) before its tile counts as done; process: survives a crash of the program only."""
     allow_nonfinite: bool = False
@@ -105,7 +112,7 @@ class Job(BaseModel):
     @field_validator("codec")
     @classmethod
     def _codec_is_known(cls, value: str) -> str:
-        return _one_of("codec", value, ["auto", *CODECS])
+        return _one_of("codec", value, [*GOALS, *CODECS])
 
     @field_validator("cluster")
     @classmethod
@@ -126,6 +133,11 @@ class Job(BaseModel):
             raise ValueError(f"chunk is {value[0]},{value[1]}: both edges must be at least 1")
         return value
 
+    @field_validator("round", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: object) -> object:
+        return "no" if value is False else value  # what YAML makes of it
+
     @field_validator("a", "b", "out", "add")
     @classmethod
     def _path_is_absolute(cls, value: str | None) -> str | None:
@@ -139,6 +151,12 @@ class Job(BaseModel):
     def _beta_goes_with_add(self) -> "Job":
         if (self.add is None) != (self.beta == 0.0):
             raise ValueError("beta and add belong together: give both (beta * C0) or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _rounding_has_a_budget(self) -> "Job":
+        if self.round != "no" and self.max_error is None:
+            raise ValueError(f"round {self.round} spends an error that you accept, and none is given: give --max-error")
         return self
 
 

@@ -4,13 +4,15 @@ Everything that a worker allocates has a line here; the run uses these same size
 with the resident memory that the operating system reports.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import prod
 
 import numpy as np
 
-from storage import chunk_buffer_bytes
+from storage import OutputSpec, chunk_buffer_bytes
 from tasks.candidate import Candidate
+from tasks.compression import sample_bytes
 from tasks.survey import Operand, Problem
 
 PROBE_BLOCK = 1 << 16
@@ -90,7 +92,15 @@ def _output(problem: Problem, way: Candidate) -> dict[str, int]:
     as_it_stands = way.output.dtype == way.arithmetic.accumulate and way.device == "cpu"
     epilogue = 0 if as_it_stands else elements * (ITEMSIZE[way.arithmetic.accumulate] + np.dtype(way.output.dtype).itemsize)
     added = elements * (problem.add.dtype.itemsize + 8) if problem.add is not None else 0
-    return {"output encoding": chunk_buffer_bytes(way.output) + epilogue + added}
+    return {"output encoding": _encoding(way.output, way.settles) + epilogue + added}
+
+
+@lru_cache(maxsize=64)
+def _encoding(output: OutputSpec, settles: tuple[str, ...]) -> int:
+    """Of the codec that needs most, where the data will choose it, beside the samples of the choice."""
+    if not settles:
+        return chunk_buffer_bytes(output)
+    return max(chunk_buffer_bytes(replace(output, codec=name)) for name in settles) + sample_bytes(output)
 
 
 def _block_bytes(operand: Operand, rows: int, cols: int) -> int:

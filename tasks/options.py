@@ -10,7 +10,7 @@ from math import ceil, lcm
 
 import numpy as np
 
-from storage import DEFAULT_CODEC, OutputSpec, default_chunks
+from storage import OutputSpec, default_chunks, resolve_codec
 from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
@@ -44,7 +44,7 @@ def depths(problem: Problem) -> list[int]:
 def outputs(job: Job, shape: tuple[int, int], dtype: str) -> Iterator[OutputSpec]:
     """Ways to store the product, largest chunks first."""
     m, n = shape
-    codec = DEFAULT_CODEC if job.codec == "auto" else job.codec
+    codec = resolve_codec(job.codec).name  # the default one stands in until the data have chosen
     rows, cols = job.chunk or default_chunks(shape, np.dtype(dtype).itemsize)
     rows, cols = min(rows, m), min(cols, n)
     while True:

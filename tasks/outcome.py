@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 
 from storage import ChunkRecord
+from tasks.rounding import NEVER_ROUNDED, Rounded
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,17 @@ class Measurement:
     square_c0: float
     """Squared Frobenius norm of this tile of C0."""
     square_residual: float
-    """Mean over the probes of the squared residual: an unbiased estimate of the tile's squared error."""
+    """Mean over the probes of the squared residual: an unbiased estimate of the tile's squared error without `rounding_error`."""
     worst: float
     """Largest row residual over its threshold; above 1 the tile is wrong."""
     chunks: tuple[ChunkRecord, ...]
     """What was stored; empty where the tile was refused."""
     nonfinite: str = ""
     """Rows and columns that NaN or infinity reached, as text; empty where none."""
+    rounding_error: float = 0.0
+    """Frobenius norm of what rounding before storage changed."""
+    step_exponent: int | None = None
+    """The largest step was 2**this; None where nothing was rounded."""
 
     @property
     def accepted(self) -> bool:
@@ -94,7 +99,7 @@ class Certificate:
     """What the errors are relative to."""
     asked: float
     promised: float
-    """A priori bound for every input, its underflow term included."""
+    """A priori bound for every input, its underflow term included; and what rounding before storage did, if anything."""
     measured: float
     """A posteriori bound: the true error is below it with the stated confidence."""
     confidence: float
@@ -109,6 +114,8 @@ class Certificate:
     norm_c0: float = 0.0
     nonfinite: tuple[str, ...] = field(default=())
     """Rows and columns that stand outside the certificate."""
+    rounding: Rounded = NEVER_ROUNDED
+    """Lossy storage."""
 
     @property
     def kept(self) -> bool:

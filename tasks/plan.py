@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
+from tasks.rounding import NOT_ROUNDED, Rounding
+
 Residency = Literal["C", "A", "B"]
 """What stays in memory while the rest streams: only the accumulator, or also the row panel of A, or the column panel of B."""
 
@@ -61,6 +63,7 @@ class Prediction:
     memory_items: dict[str, int]
     """One worker's memory, item by item."""
     error_bound: float
+    """Certified normwise error: the arithmetic's, and what rounding before storage may add."""
     seconds_interval: tuple[float, float] | None = None
     """Range that `seconds` should fall into; None where the planner states none."""
 
@@ -99,11 +102,18 @@ class Plan:
     """Gaussian probe columns of the verifier."""
     seed: int
     warnings: tuple[str, ...] = ()
+    rounding: Rounding = NOT_ROUNDED
+    """Lossy storage within max_error."""
 
     @property
     def tiles(self) -> int:
         """Tiles of C."""
         return self.grid[0] * self.grid[1]
+
+    @property
+    def arithmetic_bound(self) -> float:
+        """What the arithmetic alone certifies, rounding to the stored type included."""
+        return next(choice.bound for choice in self.choices if choice.arithmetic == self.arithmetic)
 
     @property
     def bytes_ratio(self) -> float:

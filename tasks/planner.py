@@ -8,14 +8,16 @@ from math import inf
 
 import numpy as np
 
+from storage import CODECS, GOALS
 from tasks.advice import warnings_for
 from tasks.bound import Team, lower_bound_bytes
-from tasks.errors import Refused
+from tasks.errors import BadInput, Refused
 from tasks.hardware import Hardware, available_memory, default_memory, installed_memory
 from tasks.job import Job
 from tasks.memory import tile_memory
 from tasks.plan import Choice, Plan, Prediction
 from tasks.precision import Precision, choose_precisions
+from tasks.rounding import Rounding, choose_rounding
 from tasks.search import PROBES, Fit, Search, first_fastest
 from tasks.survey import Problem
 from tasks.units import format_bytes
@@ -26,6 +28,7 @@ SEED = 20260229
 
 def make_plan(job: Job, problem: Problem, hardware: Hardware) -> Plan:
     """The plan of a job; raises Refused where memory or accuracy cannot be had, naming the least that can."""
+    _require_codec(job, hardware)
     search = Search(job, problem, hardware, _budget(job, hardware))
     rows = choose_precisions(job, problem, hardware.device)
     fits = {row.arithmetic.name: search.fastest(row) for row in rows if row.reason == ""}
@@ -36,6 +39,12 @@ def make_plan(job: Job, problem: Problem, hardware: Hardware) -> Plan:
     chosen = next(row for row in rows if row.arithmetic is best.way.arithmetic)
     choices = tuple(_choice(row, fits.get(row.arithmetic.name), chosen) for row in rows)
     return _plan(search, best, chosen, choices)
+
+
+def _require_codec(job: Job, hardware: Hardware) -> None:
+    """Raise BadInput where the caller names a codec whose package the workers lack."""
+    if job.codec not in GOALS and any(job.codec not in layout.rates.encode for layout in hardware.layouts):
+        raise BadInput(f"codec {job.codec} is missing on the workers: pip install gemmflow[{CODECS[job.codec].package}] there")
 
 
 def _budget(job: Job, hardware: Hardware) -> int:
@@ -50,6 +59,7 @@ def _budget(job: Job, hardware: Hardware) -> int:
 
 def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ...]) -> Plan:
     way, problem = fit.way, search.problem
+    rounding = choose_rounding(search.job.round, chosen.asked, chosen.bound, chosen.exact)
     return Plan(
         shape=problem.shape,
         arithmetic=chosen.arithmetic.name,
@@ -64,19 +74,20 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         workers=way.workers,
         threads_per_worker=way.layout.threads,
         chunk=way.output.chunks,
-        codec=way.output.codec,
+        codec=search.job.codec,
         memory_limit=search.budget,
         max_error=chosen.asked,
-        predicted=_prediction(problem, fit, chosen),
+        predicted=_prediction(problem, fit, chosen, rounding),
         lower_bound_bytes=_lower_bound(search, fit),
         choices=choices,
         probes=PROBES,
         seed=SEED,
         warnings=warnings_for(search.job, problem, fit),
+        rounding=rounding,
     )
 
 
-def _prediction(problem: Problem, fit: Fit, chosen: Precision) -> Prediction:
+def _prediction(problem: Problem, fit: Fit, chosen: Precision, rounding: Rounding) -> Prediction:
     items = {"interpreter and libraries": fit.way.layout.base_bytes, **tile_memory(problem, fit.way).host}
     return Prediction(
         seconds=fit.cost.seconds,
@@ -85,7 +96,7 @@ def _prediction(problem: Problem, fit: Fit, chosen: Precision) -> Prediction:
         bytes_written=fit.cost.bytes_written,
         peak_memory_bytes=fit.total_bytes,
         memory_items={name: size for name, size in items.items() if size},
-        error_bound=chosen.bound,
+        error_bound=chosen.bound + rounding.share,
     )
 
 

@@ -8,11 +8,25 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import Journal, Lease, OutputSpec, Staging, check_space, create_staging, discard, salvage, sweep, take_over, write_atomically
+from storage import (
+    GOALS,
+    Journal,
+    Lease,
+    OutputSpec,
+    Staging,
+    check_space,
+    create_staging,
+    discard,
+    salvage,
+    sweep,
+    take_over,
+    write_atomically,
+)
 from tasks.clusters import Cluster
+from tasks.compression import choice_for
 from tasks.errors import Refused
 from tasks.handshake import check_files, check_workers
-from tasks.hardware import Hardware
+from tasks.hardware import Hardware, Layout
 from tasks.job import Job
 from tasks.outcome import Measurement
 from tasks.plan import Plan
@@ -51,7 +65,13 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """What the workers get."""
-        return make_recipe(self.job, self.problem, self.plan, self.staging)
+        open_choice = self.staging.spec.codec in GOALS
+        choose = choice_for(self.job, self.plan.dtype_out, self._layout) if open_choice else None
+        return make_recipe(self.job, self.problem, self.plan, self.staging, choose)
+
+    @property
+    def _layout(self) -> Layout:
+        return self.hardware.layout(self.plan.workers, self.plan.threads_per_worker)
 
 
 def new_run_id() -> str:

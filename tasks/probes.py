@@ -31,6 +31,9 @@ CONFIDENCE = 0.999
 LEAST_NORM = 2.0**-511
 """Root of the smallest normal float64: the square of what is smaller may be lost."""
 
+LEAST_SAFE_NORM = 2.0**11 * LEAST_NORM
+"""Operands whose norm is smaller have values whose squares are lost."""
+
 FALSE_ALARM = 1e-9
 """Probability that any sound tile of a run is refused."""
 

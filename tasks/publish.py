@@ -6,8 +6,9 @@ from math import isfinite
 
 import numpy as np
 
-from storage import certify
+from storage import certify, declare_codec, resolve_codec
 from storage import publish as publish_array
+from tasks.compression import CodecDecision, Weighed, settled
 from tasks.outcome import Certificate, Outcome
 from tasks.prepare import Run
 from tasks.resume import plan_json
@@ -25,6 +26,8 @@ class Stored:
     bytes_stored: int
     root: str = ""
     """Hash of the manifest: who knows it can check every bit of the result."""
+    codecs: tuple[Weighed, ...] = ()
+    """What each codec did to samples of the first tile; empty where the caller named one."""
 
 
 def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
@@ -32,19 +35,23 @@ def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
 
     Raises TakenOver, Refused when OUT appeared meanwhile; the staged result is kept then.
     """
-    stored = _stored(run, outcome)
+    decision = settled(run.staging) if run.recipe.choose else None
+    if decision:
+        declare_codec(run.staging.array, resolve_codec(decision.codec), run.staging.spec.stored.itemsize)
+    stored = _stored(run, outcome, decision)
     chunks = [chunk for tile in outcome.measurements for chunk in tile.chunks]
     root = certify(run.staging, _attributes(run, certificate, stored), chunks)
     publish_array(run.staging, run.job.overwrite)
     return replace(stored, root=root)
 
 
-def _stored(run: Run, outcome: Outcome) -> Stored:
+def _stored(run: Run, outcome: Outcome, decision: CodecDecision | None) -> Stored:
     rows, _, cols = run.plan.shape
     plain = rows * cols * np.dtype(run.plan.dtype_out).itemsize
     encoded = sum(tile.bytes_stored for tile in outcome.measurements)
-    why = "the default: fast, and near the best ratio on every kind of product" if run.job.codec == "auto" else "asked for"
-    return Stored(run.plan.codec, why, plain / encoded, encoded)
+    if decision:
+        return Stored(decision.codec, decision.why, plain / encoded, encoded, codecs=decision.weighed)
+    return Stored(run.plan.codec, "asked for", plain / encoded, encoded)
 
 
 def _attributes(run: Run, certificate: Certificate, stored: Stored) -> dict[str, object]:

@@ -77,11 +77,12 @@ def measure_worker(device: str, folder: str) -> WorkerRates:
     base = psutil.Process().memory_info().rss
     gemm = {name: {library: _large_rate((name, device, library), small) for library in found} for name, found in trusted.items()}
     sample, place = _sample(), Path(folder)
+    names = [name for name, codec in CODECS.items() if codec.installed]
     place.mkdir(parents=True, exist_ok=True)
     rates = Rates(
         gemm=gemm,
-        decode={name: _decode_rate(name, sample, place) for name in CODECS},
-        encode={name: _rate(sample.nbytes, lambda name=name: CODECS[name].compress(sample)) for name in CODECS},
+        decode={name: _decode_rate(name, sample, place) for name in names},
+        encode={name: _rate(sample.nbytes, lambda name=name: CODECS[name].compress(sample)) for name in names},
         probe=_probe_rate(device),
         write=_write_rate(place, durable=True),
         write_unsynced=_write_rate(place, durable=False),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from storage import Matrix, Staging
 from tasks.arithmetic import ARITHMETICS, Arithmetic
+from tasks.compression import CodecChoice
 from tasks.job import Job
 from tasks.plan import Plan, TileShape
 from tasks.survey import Operand, Problem
@@ -32,8 +33,12 @@ class Recipe:
     probes: int
     seed: int
     bound: float
-    """Certified normwise error of the stored product."""
+    """Certified normwise error of the arithmetic, rounding to the stored type included."""
     allow_nonfinite: bool
+    share: float = 0.0
+    """Normwise error that rounding before storage may add; 0 for none."""
+    choose: CodecChoice | None = None
+    """How the codec is chosen on the first finished tile; None where the staging names it."""
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -51,7 +56,7 @@ def walk_of(plan: Plan) -> Walk:
     return Walk(plan.shape, plan.tile, plan.grid, plan.residency)
 
 
-def make_recipe(job: Job, problem: Problem, plan: Plan, staging: Staging) -> Recipe:
+def make_recipe(job: Job, problem: Problem, plan: Plan, staging: Staging, choose: CodecChoice | None = None) -> Recipe:
     """The recipe of a plan, written to `staging`."""
     return Recipe(
         run_id=f"{staging.run_id}.{staging.epoch}",
@@ -70,6 +75,8 @@ def make_recipe(job: Job, problem: Problem, plan: Plan, staging: Staging) -> Rec
         staging=staging,
         probes=plan.probes,
         seed=plan.seed,
-        bound=plan.predicted.error_bound,
+        bound=plan.arithmetic_bound,
+        share=plan.rounding.share,
         allow_nonfinite=job.allow_nonfinite,
+        choose=choose,
     )

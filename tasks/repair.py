@@ -41,7 +41,7 @@ from tasks.prepare import Run, new_run_id
 from tasks.resume import REPAIR, input_stamps, is_repair
 from tasks.run import Observer, multiply
 from tasks.stored import Origin, origin_of
-from tasks.verify import measured_bound, scale_of
+from tasks.verify import measured_bound, rounding_of, scale_of
 from tasks.walk import Walk
 from tasks.wording import plural
 
@@ -193,8 +193,9 @@ def _with_tiles(origin: Origin, tiles: list[Measurement]) -> Certificate:
         return proof
     walk = Walk(plan.shape, plan.tile, plan.grid, plan.residency)
     scale = scale_of((origin.job.alpha, origin.job.beta), (proof.norm_a, proof.norm_b, proof.norm_c0))
+    rounded = rounding_of(plan, tuple(tiles), scale).measured
     added = measured_bound(walk, plan.probes, sqrt(sum(tile.square_residual for tile in tiles)), scale)
-    return replace(proof, measured=hypot(proof.measured, added))
+    return replace(proof, promised=proof.promised + rounded, measured=hypot(proof.measured, added + rounded))
 
 
 _NOWHERE = Hardware("", "", 0, 0, ())

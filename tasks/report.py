@@ -6,7 +6,7 @@ A `Report` decides nothing; every number in it is the caller's, the plan's or a 
 """
 
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from tasks.measured import Measured, sum_up
 from tasks.outcome import Certificate, Measurement, Outcome
 from tasks.plan import Plan
 from tasks.schema import SCHEMA, Json, error_section, finite, measured_section, plan_section, problem_section
-from tasks.summary import choice_rows, comparison, headline, plan_rows, stored_line
+from tasks.summary import choice_rows, comparison, headline, plan_rows, rounding_rows, stored_line
 from tasks.survey import Problem
 from tasks.tables import HEADER, aligned, markdown, wrapped
 from tasks.units import format_bytes
@@ -102,6 +102,7 @@ class Report:
                 "ratio": stored.ratio,
                 "bytes_stored": stored.bytes_stored,
                 "root": stored.root,
+                "codecs": [asdict(row) for row in stored.codecs],
             },
             "versions": self.versions,
             "warnings": self.warnings,
@@ -110,7 +111,8 @@ class Report:
 
     def to_text(self) -> str:
         """For the terminal."""
-        facts = [("plan", plan_line(self.run.plan)), ("stored", stored_line(self)), *(("warning", text) for text in self.warnings)]
+        facts = [("plan", plan_line(self.run.plan)), ("stored", stored_line(self)), *rounding_rows(self)]
+        facts += [("warning", text) for text in self.warnings]
         table = [HEADER, *(row.cells for row in comparison(self))]
         lines = [f"{self.run.problem.title}: {self.verdict}", headline(self), "", *aligned(table), "", *aligned(wrapped(facts), left=2)]
         return "\n".join(lines) + "\n"
@@ -123,6 +125,7 @@ class Report:
             markdown([HEADER, *(row.cells for row in comparison(self))]),
             f"**Plan**: {plan_line(self.run.plan)}",
             f"**Stored**: {stored_line(self)}",
+            *(f"**{name.capitalize()}**: {text}" for name, text in rounding_rows(self)),
             *(f"**Warning**: {text}" for text in self.warnings),
         ]
         return "\n\n".join(parts) + "\n"

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from tasks.figures import INK, Canvas, Chart, Key, Style, draw, say
-from tasks.hardware import Hardware, Layout
-from tasks.plan import Plan
 from tasks.report import Report
 from tasks.units import format_count
 
@@ -43,7 +41,7 @@ class _Channel:
 def limits(report: Report) -> Limits:
     """Measured rates of the plan's layout times its workers; 0 where a rate was not measured."""
     run, plan = report.run, report.run.plan
-    rates = _layout(run.hardware, plan).rates
+    rates = run.hardware.layout(plan.workers, plan.threads_per_worker).rates
     decode = min(rates.decode.get(operand.matrix.codec, 0.0) for operand in (run.problem.a, run.problem.b))
     encode = rates.encode.get(report.stored.codec, 0.0)
     ratio = max(report.stored.ratio, 1e-9)
@@ -109,11 +107,6 @@ def _paint_channel(axes: Axes, channel: _Channel, limit: Limits, speed: float) -
         axes.plot([left, knee], [left * channel.rate, knee * channel.rate], color=ink, linewidth=2)
     axes.plot([channel.intensity] * 2, [axes.get_ylim()[0], speed], color=ink, linewidth=1, dashes=(2, 3))
     axes.plot(channel.intensity, speed, "o", color=ink, markersize=9, markeredgecolor=INK["card"], markeredgewidth=1.5, zorder=5)
-
-
-def _layout(hardware: Hardware, plan: Plan) -> Layout:
-    fitting = [layout for layout in hardware.layouts if layout.threads == plan.threads_per_worker and layout.workers >= plan.workers]
-    return min(fitting or hardware.layouts, key=lambda layout: layout.workers)
 
 
 def _in_turn(first: float, second: float) -> float:

@@ -76,6 +76,7 @@ def plan_section(plan: Plan) -> dict[str, object]:
         "max_error": plan.max_error,
         "bytes_ratio": plan.bytes_ratio,
         "choices": [_choice(choice) for choice in plan.choices],
+        "rounding": asdict(plan.rounding),
     }
 
 
@@ -107,6 +108,7 @@ def error_section(certificate: Certificate) -> dict[str, object]:
         "norm_b": certificate.norm_b,
         "norm_c0": certificate.norm_c0,
         "nonfinite": list(certificate.nonfinite),
+        "rounding": asdict(certificate.rounding),
     }
 
 

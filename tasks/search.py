@@ -14,6 +14,7 @@ from operator import itemgetter
 
 from storage import OutputSpec
 from tasks.candidate import Candidate, with_slabs
+from tasks.compression import candidates
 from tasks.cost import Cost, cost_of, estimate, ideal_seconds, least_seconds, planned_reads
 from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
@@ -147,8 +148,8 @@ class Search:
     def _whole(self, precision: Precision, output: OutputSpec, crew: tuple[Layout, int]) -> Candidate:
         """All of the product as one tile."""
         m, k, n = self.problem.shape
-        tile, device, durability = TileShape(m, n, k), self.hardware.device, self.job.durability
-        return Candidate((m, k, n), precision.arithmetic, tile, _KEPT[-1], output, *crew, device, PROBES, durability)
+        tile, workers, settles = TileShape(m, n, k), (*crew, self.hardware.device), candidates(self.job, output.dtype)
+        return Candidate((m, k, n), precision.arithmetic, tile, _KEPT[-1], output, *workers, PROBES, self.job.durability, settles)
 
     def _groups(self, whole: Candidate) -> Iterator[Candidate]:
         """A candidate for each choice of tile edges, with k in one slab."""

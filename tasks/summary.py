@@ -7,7 +7,7 @@ from tasks.plan import LANES, Plan
 from tasks.survey import Problem
 from tasks.tables import Row
 from tasks.units import format_bytes, format_count, format_seconds
-from tasks.wording import asked, bound, change, confidence, formula, plan_line
+from tasks.wording import asked, bound, change, codec_words, confidence, done_rounding, formula, plan_line, planned_rounding
 
 if TYPE_CHECKING:
     from tasks.report import Report
@@ -34,6 +34,11 @@ def stored_line(report: "Report") -> str:
     stored = report.stored
     why = f" ({stored.why})" if stored.why else ""
     return f"{report.run.job.out}: {format_bytes(stored.bytes_stored)} as {stored.codec}, compressed {stored.ratio:.2f} : 1{why}"
+
+
+def rounding_rows(report: "Report") -> list[tuple[str, str]]:
+    """What rounding before storage did; no row where nothing was asked."""
+    return _optional("rounded", done_rounding(report.certificate.rounding))
 
 
 def comparison(report: "Report") -> list[Row]:
@@ -63,12 +68,13 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
         ("work", f"{format_count(problem.flops, 'FLOP')}, {plan.dtype_out} product of {format_bytes(predicted.bytes_written)}"),
         ("plan", plan_line(plan)),
         ("error", f"at most {bound(predicted.error_bound)} for every input, {asked(plan.max_error)} accepted"),
+        *_optional("rounding", planned_rounding(plan.rounding)),
         ("time", f"{format_seconds(predicted.seconds)}{interval}"),
         ("", f"each worker: {lanes}"),
         ("memory", f"{format_bytes(predicted.peak_memory_bytes)} of {format_bytes(plan.memory_limit)}"),
         ("", "each worker: " + ", ".join(f"{name} {format_bytes(count)}" for name, count in predicted.memory_items.items())),
         ("bytes", f"{format_bytes(moved)} moved, {plan.bytes_ratio:.2f} times the least that any schedule can move"),
-        ("stored", f"{plan.codec} in chunks of {plan.chunk[0]} x {plan.chunk[1]}"),
+        ("stored", f"{codec_words(plan.codec)} in chunks of {plan.chunk[0]} x {plan.chunk[1]}"),
     ]
 
 
@@ -76,6 +82,26 @@ def choice_rows(plan: Plan) -> list[tuple[str, str, str, str]]:
     """The arithmetics that were weighed, with a head."""
     rows = [(choice.arithmetic, choice.verdict, bound(choice.bound), _seconds(choice.seconds)) for choice in plan.choices]
     return [("arithmetic", "verdict", "error bound", "time"), *rows]
+
+
+def _optional(name: str, text: str) -> list[tuple[str, str]]:
+    return [(name, text)] if text else []
+
+
+def codec_rows(report: "Report") -> list[tuple[str, str, str, str, str, str]]:
+    """The codecs that were tried on the first tile, with a head."""
+    rows = [
+        (
+            row.name,
+            row.verdict,
+            f"{row.ratio:.2f} : 1",
+            format_count(row.encode_bytes_per_second, "B/s"),
+            format_count(row.decode_bytes_per_second, "B/s"),
+            format_seconds(row.seconds_per_gib),
+        )
+        for row in report.stored.codecs
+    ]
+    return [("codec", "verdict", "ratio", "encode", "decode", "time a GiB"), *rows]
 
 
 def _lane(lane: str, predicted: float, measured: float) -> Row:

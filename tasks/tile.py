@@ -151,6 +151,8 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked, chun
         worst=checked.worst,
         chunks=chunks,
         nonfinite=work.affected.text(tile),
+        rounding_error=checked.rounded.error,
+        step_exponent=checked.rounded.exponent,
     )
 
 

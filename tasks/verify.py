@@ -10,16 +10,18 @@ from math import fsum, hypot, inf, prod, sqrt
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import NotCertified
 from tasks.outcome import Certificate, Measurement, Outcome
+from tasks.plan import Plan
 from tasks.prepare import Run
-from tasks.probes import CONFIDENCE, LEAST_NORM, checking_roundoff, inflation
+from tasks.probes import CONFIDENCE, LEAST_NORM, LEAST_SAFE_NORM, checking_roundoff, inflation
 from tasks.recipe import walk_of
+from tasks.rounding import Rounded, step_of
 from tasks.units import round_up
 from tasks.walk import Walk
 
 NORM = "||C^ - C||_F / (|alpha| ||op(A)||_F ||op(B)||_F + |beta| ||C0||_F)"
 
-LEAST_SAFE_NORM = 2.0**11 * LEAST_NORM
-"""Operands whose norm is smaller have values whose squares are lost."""
+SUMMING = 2.0**-30
+"""More than the relative error of any norm summed here."""
 
 
 def verify(run: Run, outcome: Outcome) -> Certificate:
@@ -46,12 +48,13 @@ def certify(run: Run, tiles: tuple[Measurement, ...]) -> Certificate:
     norm_c0 = _norm(tile.square_c0 for tile in tiles)
     scale = scale_of((job.alpha, job.beta), (norm_a, norm_b, norm_c0))
     residual = _norm(tile.square_residual for tile in tiles)
-    promised = _promised(run, (norm_a, norm_b), scale)
+    rounding = rounding_of(plan, tiles, scale)
+    promised = _promised(run, (norm_a, norm_b), scale) + rounding.measured
     return Certificate(
         norm=NORM,
         asked=plan.max_error,
         promised=promised,
-        measured=measured_bound(walk_of(plan), plan.probes, residual, scale),
+        measured=measured_bound(walk_of(plan), plan.probes, residual, scale) + rounding.measured,
         confidence=CONFIDENCE,
         guarantee="certified" if promised <= plan.max_error else "measured",
         arithmetic=plan.arithmetic,
@@ -62,7 +65,16 @@ def certify(run: Run, tiles: tuple[Measurement, ...]) -> Certificate:
         norm_b=norm_b,
         norm_c0=norm_c0,
         nonfinite=tuple(dict.fromkeys(tile.nonfinite for tile in tiles if tile.nonfinite)),
+        rounding=rounding,
     )
+
+
+def rounding_of(plan: Plan, tiles: tuple[Measurement, ...], scale: float | None) -> Rounded:
+    """What rounding before storage did to the whole product: exact but for the measurement's own rounding, which is added."""
+    chosen, error = plan.rounding, hypot(*(tile.rounding_error for tile in tiles))
+    exponents = [tile.step_exponent for tile in tiles if tile.step_exponent is not None]
+    measured = error / scale * (1 + SUMMING) if scale and error else 0.0
+    return Rounded(chosen.mode, chosen.share, measured, step_of(max(exponents, default=None)), chosen.why)
 
 
 def _norm(squares: Iterable[float]) -> float:
@@ -89,7 +101,7 @@ def _promised(run: Run, norms: tuple[float, float], scale: float | None) -> floa
     if scale == 0:
         return inf
     lost = ARITHMETICS[plan.arithmetic].underflow(plan.shape, norms, plan.dtype_out, (run.job.alpha, run.job.beta))
-    return plan.predicted.error_bound + lost / scale
+    return plan.arithmetic_bound + lost / scale
 
 
 def measured_bound(walk: Walk, probes: int, residual: float, scale: float | None) -> float:

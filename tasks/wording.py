@@ -2,8 +2,10 @@
 
 import math
 
+from storage import GOALS
 from tasks.job import Job
 from tasks.plan import Plan
+from tasks.rounding import Rounded, Rounding
 
 RESIDENT = {"C": "only C stays in memory", "A": "the row panel of A stays in memory", "B": "the column panel of B stays in memory"}
 
@@ -74,6 +76,31 @@ def formula(job: Job) -> str:
     return f"C = {alpha}{a} {b}{added}"
 
 
+def planned_rounding(rounding: Rounding) -> str:
+    """What a plan does to values before storage; empty where nothing was asked.
+
+    >>> planned_rounding(Rounding("auto", 2.0**-10)), planned_rounding(Rounding())
+    ('values, to powers of two chosen for each row: adds at most 9.77e-04', '')
+    """
+    if rounding.mode == "no":
+        return ""
+    return rounding.why or f"values, to powers of two chosen for each row: adds at most {bound(rounding.share)}"
+
+
+def done_rounding(rounded: Rounded) -> str:
+    """What rounding did to a product; empty where nothing was asked.
+
+    >>> done_rounding(Rounded("auto", 2e-3, 1e-3, 0.5))
+    'to steps of at most 2^-1: 1.00e-03 of the error, 2.00e-03 allowed'
+    """
+    if rounded.mode == "no" or rounded.why:
+        return rounded.why
+    if rounded.largest_step == 0:
+        return f"nothing: no row allows it, with {bound(rounded.share)} of the error"
+    step = f"2^{math.frexp(rounded.largest_step)[1] - 1}"
+    return f"to steps of at most {step}: {bound(rounded.measured)} of the error, {bound(rounded.share)} allowed"
+
+
 def confidence(value: float) -> str:
     """A probability in per cent, as many nines as it has.
 
@@ -90,6 +117,15 @@ def plural(count: int, noun: str) -> str:
     ('1 tile', '12,500 tiles')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def codec_words(codec: str) -> str:
+    """A plan's codec, or who will choose it.
+
+    >>> codec_words("smallest")
+    'smallest (the first tile decides)'
+    """
+    return f"{codec} (the first tile decides)" if codec in GOALS else codec
 
 
 def plan_line(plan: Plan) -> str:

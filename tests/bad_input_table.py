@@ -147,6 +147,8 @@ VALUES = [
     Row("max-error no number", f"{MULTIPLY} --max-error small", 2, ("max_error", "a valid number", "'small'")),
     Row("max-error out of reach", f"{MULTIPLY} --max-error 1e-30", 3, ("1e-30", "k = 4", "the best is float64", "ask for at least")),
     Row("max-error and precision", f"{MULTIPLY} --max-error 1e-9 --precision bfloat16", 3, ("bfloat16", "1e-09", "at least")),
+    Row("rounding without an error", f"{MULTIPLY} --round auto", 2, ("round auto", "give --max-error")),
+    Row("rounding of another kind", f"{MULTIPLY} --round yes --max-error 1e-3", 2, ("round", "'no' or 'auto'", "'yes'")),
     Row("alpha NaN", f"{MULTIPLY} --alpha nan", 2, ("alpha", "finite")),
     Row("chunk of one number", f"{MULTIPLY} --chunk 4", 2, ("chunk is 4:", "rows and columns")),
     Row("chunk of words", f"{MULTIPLY} --chunk a,b", 2, ("chunk", "'a'")),

@@ -35,7 +35,7 @@ def test_the_shell_lines_of_the_readme_run(tmp_path):
     rng = np.random.default_rng(0)
     for name in "AB":
         zarr.create_array(tmp_path / f"{name}.zarr", shape=(300, 300), chunks=(100, 100), dtype="float32")[:] = rng.random((300, 300))
-    for line in blocks("sh")[0].splitlines():
+    for line in "".join(blocks("sh")).splitlines():
         arguments = line.partition("#")[0].split()
         assert arguments[0] == "gemmflow"
         more = ["--direct", "--yes"] if arguments[1] == "multiply" else []

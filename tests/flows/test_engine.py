@@ -16,8 +16,10 @@ from flows.engine import look_ahead, run_job
 from flows.server import prefect_home
 from flows.session import Session, open_session
 from flows.stages import STAGES
+from storage import create_staging
 from tasks.errors import Refused
 from tasks.job import make_job
+from tasks.resume import run_record, tile_record
 from tests.flows import fakes
 from tests.flows.processes import Command, wait_until
 from tests.tasks.builders import Scene, report
@@ -66,18 +68,18 @@ def test_a_prefect_that_fails_after_the_report_takes_nothing_back(monkeypatch: p
     assert len(said) == 1 and "ConnectionError" in said[0]
 
 
-def test_older_staging_folders_are_named_before_a_run_is_approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_run_is_named_before_it_is_approved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = report(Scene(grid=(2, 2)))
+    job = made.run.job.model_copy(update={"out": str(tmp_path / "C")})
+    records = [run_record(job, {}, made.run.plan, made.run.staging.spec), tile_record(made.outcome.measurements[0])]
+    create_staging(tmp_path / "C", made.run.staging.spec, "process", "r1", records)
     monkeypatch.setattr(import_module("flows.analyze"), "direct_stages", fakes.stages)
     monkeypatch.setattr("flows.pool.open_cluster", fakes.FakeClusters())
     monkeypatch.setattr(engine, "run_directly", lambda job: said.append("run"))
     said: list[str] = []
-    old = tmp_path / "C.gemmflow-20260101-000000-aaaa"
-    old.mkdir()
-    (old / "journal").write_bytes(bytes(2048))
     with open_session(Session(notify=said.append)):
-        run_job(make_job(a="/a", b="/b", out=str(tmp_path / "C")), True, lambda *_: said.append("approved"))
-    assert said[-2:] == ["approved", "run"]
-    assert f"{old} (2.00 KiB)" in said[-3]
+        run_job(job, True, lambda *_: said.append("approved"))
+    assert said[-3:] == ["going on with run r1: 1 of 4 tiles are done", "approved", "run"]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import zarr
 from numcodecs import LZ4, Blosc, GZip, Shuffle, Zlib, Zstd
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
-from storage import OutputSpec, Staging, create_staging
+from storage import OutputSpec, Staging, certify, create_staging, publish, write_block
 
 Write = Callable[[Path, np.ndarray], None]
 
@@ -41,6 +41,17 @@ def v2_big(path: Path, values: np.ndarray) -> None:
     array[...] = values
 
 
+def written(codec: str) -> Write:
+    """As gemmflow itself stores it: zarr-python warns about the codecs that are not in its registry of version 3."""
+
+    def write(path: Path, values: np.ndarray) -> None:
+        staging = create_staging(path, OutputSpec(SHAPE, values.dtype.name, CHUNKS, codec), "process", "w")
+        write_block(staging, 0, 0, values)
+        publish(staging, overwrite=False)
+
+    return write
+
+
 def npy(change: Callable[[np.ndarray], np.ndarray]) -> Write:
     def write(path: Path, values: np.ndarray) -> None:
         with path.open("wb") as file:
@@ -60,6 +71,8 @@ THIN: dict[str, Write] = {
     "v3-zstd": v3(compressors=[ZstdCodec(level=3)]),
     "v3-zstd-checksum": v3(compressors=[ZstdCodec(level=1, checksum=True)]),
     "v3-gzip-crc": v3(compressors=[GzipCodec(), Crc32cCodec()]),
+    "v3-huffman": written("huffman"),
+    "v3-pcodec": written("pcodec"),
     "v3-dots": v3(chunk_key_encoding={"name": "default", "separator": "."}),
     "v3-v2-keys": v3(chunk_key_encoding={"name": "v2", "separator": "/"}),
     "v3-stacked": v3(chunks=(4, SHAPE[1]), compressors=[BloscCodec()]),
@@ -121,3 +134,21 @@ def spec() -> OutputSpec:
 def staging(tmp_path: Path, spec: OutputSpec) -> Staging:
     """The staging folder of that result."""
     return create_staging(tmp_path / "out.zarr", spec, "process", "run1")
+
+
+Store = Callable[..., Path]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Publishes a result of 2 x 2 chunks: `store("out", codec="zstd", value=3)`; random numbers where no value is given."""
+
+    def make(name: str = "out", codec: str = "none", value: float | None = None, run_id: str = "r") -> Path:
+        staging = create_staging(tmp_path / name, OutputSpec((5, 7), "float64", (4, 4), codec), "process", run_id)
+        random = np.random.default_rng(0).standard_normal((5, 7))
+        records = write_block(staging, 0, 0, random if value is None else np.full((5, 7), float(value))).records
+        certify(staging, {"schema": 1, "storage": {"codec": codec}}, records)
+        publish(staging, overwrite=True)
+        return tmp_path / name
+
+    return make

@@ -24,6 +24,10 @@ def decode(chain: Chain, encoded: bytes, nbytes: int = VALUES.nbytes) -> bytes:
     return guarded[GUARD:-GUARD].tobytes()
 
 
+def chain_of(codec: Codec, checksum: bool = True) -> Chain:
+    return Chain(codec.chain.compressor, checksum, VALUES.dtype.str)
+
+
 @pytest.fixture(params=sorted(CODECS))
 def codec(request: pytest.FixtureRequest) -> Codec:
     return CODECS[request.param]
@@ -32,7 +36,7 @@ def codec(request: pytest.FixtureRequest) -> Codec:
 @pytest.mark.parametrize("checksum", [True, False])
 def test_every_cut_is_noticed(codec: Codec, checksum: bool) -> None:
     encoded = codec.encode(VALUES) if checksum else codec.encode(VALUES)[:-4]
-    chain = Chain(codec.chain.compressor, checksum)
+    chain = chain_of(codec, checksum)
     assert decode(chain, encoded) == VALUES.tobytes()
     for cut in (0, 1, 3, 4, 15, 16, 17, len(encoded) // 2, len(encoded) - 1):
         with pytest.raises(Undecodable):
@@ -43,7 +47,7 @@ def test_a_chunk_of_another_size_is_noticed(codec: Codec) -> None:
     for count in (4999, 5001):
         encoded = codec.encode(np.resize(VALUES, count))
         with pytest.raises(Undecodable, match=r"decode|holds"):
-            decode(codec.chain, encoded)
+            decode(chain_of(codec), encoded)
 
 
 @settings(max_examples=300, deadline=None)
@@ -55,7 +59,7 @@ def test_damage_stays_inside_the_buffer_without_a_checksum(name: str, data: st.D
         near_head = data.draw(st.booleans())
         encoded[data.draw(st.integers(0, 31 if near_head else len(encoded) - 1))] = data.draw(st.integers(0, 255))
     try:
-        decode(Chain(codec.chain.compressor, checksum=False), bytes(encoded))
+        decode(chain_of(codec, checksum=False), bytes(encoded))
     except Undecodable as error:
         assert str(error)
 
@@ -66,7 +70,7 @@ def test_a_flipped_bit_never_passes_the_checksum(name: str, data: st.DataObject)
     encoded = bytearray(codec.encode(VALUES))
     encoded[data.draw(st.integers(0, len(encoded) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(Undecodable, match="checksum"):
-        decode(codec.chain, bytes(encoded))
+        decode(chain_of(codec), bytes(encoded))
 
 
 def test_gzip_members_may_follow_one_another() -> None:

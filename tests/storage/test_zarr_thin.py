@@ -27,6 +27,7 @@ def chunk_files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".z", "zarr.json")))
 
 
+@pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr")
 def test_the_same_bits_as_zarr_python(thin: Path) -> None:
     assert isinstance(open_matrix(thin).source, ThinZarr)
     expected = np.asarray(zarr.open_array(thin, mode="r")[...])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from storage import ChunkRecord, Matrix, OutputSpec, Staging
+from tasks.compression import CodecChoice, Trial, Weighed, choose
 from tasks.hardware import Hardware, Layout, Rates
 from tasks.job import make_job
 from tasks.outcome import Certificate, Measurement, Outcome
@@ -140,8 +141,7 @@ def plan(scene: Scene) -> Plan:
 
 def staging(made: Plan) -> Staging:
     spec = OutputSpec(shape=(made.shape[0], made.shape[2]), dtype=made.dtype_out, chunks=made.chunk, codec=made.codec)
-    folder = "/data/scores.zarr.gemmflow-20260801-101502-7f3a"
-    return Staging(folder=folder, array=f"{folder}/array", out="/data/scores.zarr", spec=spec, durability="power")
+    return Staging("/data/scores.zarr", "20260801-101502-7f3a", 1, spec, "power")
 
 
 def measurements(scene: Scene) -> tuple[Measurement, ...]:
@@ -180,6 +180,11 @@ def certificate(**changes: object) -> Certificate:
     return replace(made, **changes)
 
 
+def weighed() -> tuple[Weighed, ...]:
+    trials = [Trial("none", 1.0, 9e9, 5e9), Trial("blosc-lz4", 1.17, 1.4e9, 2.9e9), Trial("zstd-3", 1.08, 3e8, 6e8)]
+    return choose(trials, CodecChoice("auto", ("none", "blosc-lz4", "zstd-3"), 1.2e8, 3e9)).weighed
+
+
 def report(scene: Scene | None = None, proof: Certificate | None = None, resumed: int = 0, **plan_changes: object) -> Report:
     scene = scene or Scene()
     tiles, chosen = measurements(scene), replace(plan(scene), **plan_changes)
@@ -189,7 +194,7 @@ def report(scene: Scene | None = None, proof: Certificate | None = None, resumed
     seconds = max(tile.finished for tile in tiles) - STARTED
     stored = sum(tile.bytes_stored for tile in tiles)
     why = "fast and never larger than raw"
-    place = Stored("blosc-lz4", why, chosen.predicted.bytes_written / stored, stored, "b3:5d41402abc4b2a76b9719d911017c592")
+    place = Stored("blosc-lz4", why, chosen.predicted.bytes_written / stored, stored, "b3:5d41402abc4b2a76b9719d911017c592", weighed())
     return make_report(run, Outcome(tiles, seconds - 0.4, 0, resumed), proof or certificate(), place, Clock(3.42, seconds + 0.3))
 
 
@@ -212,5 +217,5 @@ def _tile(scene: Scene, index: int, place: tuple[int, int], worker: int, span: t
         square_c0=0.0,
         square_residual=1e-9,
         worst=0.2,
-        chunks=(ChunkRecord(f"c/{place[0]}/{place[1]}", stored, 1),),
+        chunks=(ChunkRecord(f"c/{place[0]}/{place[1]}", stored, 1, "ab" * 32, "cd" * 32),),
     )

@@ -34,6 +34,7 @@ class Way:
     beta: float = 0.0
     exact: bool = False
     allow_nonfinite: bool = False
+    share: float = 0.0
     codec: str = "blosc-lz4"
     extra: dict[str, int] = field(default_factory=dict)
 
@@ -85,6 +86,7 @@ def recipe_for(folder: Path, operands: tuple[np.ndarray, np.ndarray], way: Way, 
         seed=1,
         bound=bound,
         allow_nonfinite=way.allow_nonfinite,
+        share=way.share,
     )
 
 

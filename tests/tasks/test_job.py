@@ -45,7 +45,7 @@ BAD = [
     ({"max_error": "small"}, "max_error: input should be a valid number, .*not 'small'"),
     ({"precision": "float23"}, r"precision 'float23' is unknown \(did you mean float32\?\): use one of auto, bfloat16"),
     ({"codec": "bloscc-lz4"}, "did you mean blosc-lz4"),
-    ({"codec": "q"}, "codec 'q' is unknown: use one of auto, none"),
+    ({"codec": "q"}, "codec 'q' is unknown: use one of auto, smallest, none"),
     ({"cluster": "lcoal"}, "did you mean local"),
     ({"chunk": (0, 3)}, "chunk is 0,3"),
     ({"chunk": (1,)}, "chunk is 1: give rows and columns"),
@@ -60,6 +60,9 @@ BAD = [
     ({"add": "/c"}, "beta and add belong together"),
     ({"a": " "}, "a path is empty"),
     ({"durability": "never"}, "durability: .*not 'never'"),
+    ({"round": "auto"}, "round auto spends an error that you accept, and none is given: give --max-error"),
+    ({"round": "yes", "max_error": 1e-3}, "round: input should be 'no' or 'auto', not 'yes'"),
+    ({"round": True, "max_error": 1e-3}, "round: input should be 'no' or 'auto', not True"),
     ({"mem": "1GiB"}, r"mem is no field of a job: did you mean memory\?"),
     ({"colour": 1}, "colour is no field of a job"),
 ]
@@ -87,3 +90,8 @@ def test_any_value_of_any_field_is_taken_or_refused_in_one_line(field, value):
         job(**{field: value})
     except BadInput as error:
         assert "\n" not in str(error)
+
+
+def test_the_no_of_yaml_is_no():
+    assert job(round=False).round == "no"
+    assert job(round="auto", max_error=1e-3).round == "auto"

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.chain import PCODEC_BYTES
 from tasks.candidate import with_slabs
+from tasks.compression import sample_bytes
 from tasks.memory import HEADROOM, PRODUCT_ROWS, tile_memory
 from tests.tasks.machines import matrix, problem
 from tests.tasks.test_candidate import candidate
@@ -62,3 +66,14 @@ def test_keeping_a_panel_costs_its_slabs(kept):
     extra = tile_memory(made, way).host_bytes - tile_memory(made, streamed).host_bytes
     panels = 9 * 300 * 4 * (2000 * kept[0] + 1000 * kept[1])
     assert panels <= extra <= panels * 1.1
+
+
+def test_a_codec_that_the_data_choose_is_budgeted_as_the_largest_and_with_its_samples():
+    way = candidate(SHAPE, (2000, 1000, 300))
+    named, portable, any_row = (
+        tile_memory(problem(SHAPE), replace(way, settles=names)).host["output encoding"]
+        for names in ((), ("none", "blosc-lz4"), ("none", "blosc-lz4", "pcodec"))
+    )
+    assert portable == named + sample_bytes(way.output)
+    chunk = way.output.chunk_bytes
+    assert chunk + PCODEC_BYTES < any_row - portable < 1.2 * chunk + PCODEC_BYTES

@@ -36,8 +36,11 @@ def certificate(**changes) -> Certificate:
 
 
 def test_a_record_of_a_few_chunks_is_under_a_kibibyte():
-    record = measurement(chunks=tuple(ChunkRecord(f"c/{index}/100", 2**24, 2**32 - 1) for index in range(4)))
+    record = measurement(
+        chunks=tuple(ChunkRecord(f"c/{index}/100", 2**24, 2**32 - 1, f"{index}0" * 32, f"{index}f" * 32) for index in range(4))
+    )
     assert len(pickle.dumps(record)) < 1024
+    assert pickle.loads(pickle.dumps(record)) == record
     assert record.bytes_stored == 4 * 2**24
 
 

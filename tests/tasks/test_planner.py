@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks import cost, planner, search
 from tasks.bound import Team, lower_bound_bytes
 from tasks.cost import cost_of
-from tasks.errors import Refused
+from tasks.errors import BadInput, Refused
 from tasks.geometry import blocks
 from tasks.plan import LANES
 from tasks.planner import make_plan
@@ -219,3 +219,14 @@ def test_the_table_of_choices_says_why():
     assert verdicts["float32"] == "chosen"
     assert verdicts["float64"] == "slower"
     assert verdicts["bfloat16"].startswith("certifies")
+
+
+@pytest.mark.parametrize("goal", ["auto", "smallest"])
+def test_a_plan_says_that_the_data_will_choose_the_codec(goal):
+    made = make_plan(job(codec=goal), problem((2000, 2000, 2000)), hardware())
+    assert made.codec == goal
+
+
+def test_a_codec_that_the_workers_lack_is_refused():
+    with pytest.raises(BadInput, match=r"codec pcodec is missing on the workers: pip install gemmflow\[pcodec\] there"):
+        make_plan(job(codec="pcodec"), problem((2000, 2000, 2000)), hardware())

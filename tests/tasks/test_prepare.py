@@ -29,8 +29,9 @@ def folder(tmp_path):
 
 def test_staging_lies_beside_out(folder, cluster):
     run = prepare(*planned(folder), cluster)
-    assert run.staging.folder == os.path.realpath(folder / f"C.gemmflow-{run.run_id}")
+    assert run.staging.folder == os.path.realpath(folder / "C.gemmflow" / f"{run.run_id}.1")
     assert run.recipe.bound == run.plan.predicted.error_bound
+    assert run.recipe.share == 0
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(folder, cluster, monkeypatch):

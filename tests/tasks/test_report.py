@@ -1,5 +1,6 @@
 """The report says what was asked, predicted and measured, and its JSON keeps its keys."""
 
+import doctest
 import json
 import os
 from dataclasses import replace
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tasks import wording
 from tasks.measured import sum_up
 from tasks.report import Clock, make_report, plan_json, plan_markdown, plan_text
+from tasks.rounding import EXACT, Rounded, Rounding
 from tasks.schema import finite
 from tests.tasks.builders import STARTED, Scene, certificate, measurements, plan, problem, report
 
@@ -24,6 +27,10 @@ def key_tree(value: object, path: str = "") -> list[str]:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return key_tree(value[0], f"{path}[]")
     return [f"{path} {type(value).__name__}"]
+
+
+def test_the_examples_of_the_words_hold():
+    assert doctest.testmod(wording).failed == 0
 
 
 def test_key_tree_is_the_golden_one():
@@ -158,6 +165,24 @@ def test_plan_text_shows_the_choices_and_what_has_no_plan():
     assert "warning  disk is slow" in text
     assert "between 59.8 s and 1 min 28 s" in text
     assert "| float32 | chosen |" in plan_markdown(plan(scene), problem(scene))
+
+
+def test_rounding_is_shown_where_it_was_asked_for():
+    scene = Scene()
+    assert "round" not in report().to_text() + report().to_markdown() + plan_text(plan(scene), problem(scene))
+    done = report(proof=certificate(rounding=Rounded("auto", 2e-4, 1.11e-4, 2.0**-6)))
+    assert "rounded  to steps of at most 2^-6: 1.11e-04 of the error, 2.00e-04 allowed" in done.to_text()
+    assert "**Rounded**: to steps of at most 2^-6" in done.to_markdown()
+    assert done.to_json()["error"]["rounding"]["measured"] == 1.11e-4
+    foreseen = plan_text(replace(plan(scene), rounding=Rounding("auto", 2e-4)), problem(scene))
+    assert "rounding  values, to powers of two chosen for each row: adds at most 2.00e-04" in foreseen
+
+
+def test_that_an_exact_product_is_not_rounded_is_said():
+    assert EXACT in report(proof=certificate(exact=True, rounding=Rounded("auto", why=EXACT))).to_text()
+    scene = Scene()
+    assert EXACT in plan_text(replace(plan(scene), rounding=Rounding("auto", why=EXACT)), problem(scene))
+    assert "no row allows it" in report(proof=certificate(rounding=Rounded("auto", 1e-4))).to_text()
 
 
 def test_plan_json_is_the_plan_of_the_report():

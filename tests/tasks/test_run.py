@@ -20,6 +20,7 @@ from tasks.plan import TileShape
 from tasks.planner import make_plan
 from tasks.prepare import prepare
 from tasks.publish import publish
+from tasks.resume import read_plan
 from tasks.run import multiply
 from tasks.survey import survey
 from tasks.verify import verify
@@ -89,6 +90,27 @@ def test_a_run_end_to_end(inputs, cluster):
     assert sorted(path.name for path in folder.iterdir()) == ["A", "B", "C"]
 
 
+def test_a_run_that_rounds_keeps_what_was_asked_and_stores_less(inputs, cluster):
+    folder, a, b = inputs
+    exact = a.astype(float) @ b.astype(float)
+    sizes = {}
+    for mode in ("no", "auto"):
+        run = prepare(*planned(folder, max_error=1e-3, round=mode, overwrite=True), cluster)
+        outcome = multiply(run, cluster, lambda _: None)
+        certificate = verify(run, outcome)
+        sizes[mode] = publish(run, outcome, certificate).bytes_stored
+    c = zarr.open_array(folder / "C")
+    error = np.linalg.norm(c[:] - exact) / np.linalg.norm(a) / np.linalg.norm(b)
+    assert error <= certificate.measured <= certificate.promised
+    assert certificate.promised <= run.plan.predicted.error_bound <= 1e-3
+    assert certificate.guarantee == "certified"
+    assert sizes["no"] > 1.3 * sizes["auto"]
+    stored = c.attrs["gemmflow"]["certificate"]["rounding"]
+    assert stored["mode"] == "auto"
+    assert 0 < stored["measured"] <= stored["share"]
+    assert np.log2(stored["largest_step"]) == np.rint(np.log2(stored["largest_step"]))
+
+
 @pytest.mark.parametrize("tiles", [2, 3])
 def test_few_tiles_are_spread_over_all_workers(inputs, cluster, tiles):
     folder, _, _ = inputs
@@ -106,10 +128,12 @@ def test_every_record_is_in_the_journal(inputs, cluster):
     outcome = multiply(run, cluster, lambda _: None)
     from pathlib import Path
 
-    records = read_journal(Path(run.staging.journal))
-    assert records[0]["kind"] == "plan"
-    assert sorted(record["index"] for record in records[1:]) == list(range(35))
-    assert sum(chunk["nbytes"] for record in records[1:] for chunk in record["chunks"]) == sum(t.bytes_stored for t in outcome.measurements)
+    first, *tiles = read_journal(Path(run.staging.journal))
+    assert (first["kind"], first["job"], read_plan(first["plan"])) == ("run", run.job.model_dump(mode="json"), run.plan)
+    assert sorted(record["tile"]["index"] for record in tiles) == list(range(35))
+    assert sum(chunk["nbytes"] for record in tiles for chunk in record["tile"]["chunks"]) == sum(
+        t.bytes_stored for t in outcome.measurements
+    )
 
 
 def test_a_corrupt_chunk_ends_the_run_and_keeps_staging(inputs, cluster):
@@ -117,7 +141,7 @@ def test_a_corrupt_chunk_ends_the_run_and_keeps_staging(inputs, cluster):
     run = prepare(*planned(folder), cluster)
     chunk = folder / "A" / "c" / "2" / "1"
     chunk.write_bytes(b"damaged")
-    with pytest.raises(CorruptData, match=r"c/2/1.*unfinished result kept in"):
+    with pytest.raises(CorruptData, match=r"c/2/1.*finished is kept in .*: the same command goes on from there"):
         multiply(run, cluster, lambda _: None)
     assert not (folder / "C").exists()
 

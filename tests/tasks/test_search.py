@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.arithmetic import ARITHMETICS
 from tasks.candidate import Candidate
+from tasks.compression import candidates
 from tasks.cost import Cost, estimate
 from tasks.memory import tile_memory
 from tasks.options import crews, depths, edges, outputs
@@ -32,9 +33,10 @@ def needs(search, precision, output):
     choices = product(
         edges(m, output.chunks[0]), edges(n, output.chunks[1]), crews(search.job, search.hardware, 10**9), depths(search.problem), KEPT
     )
+    device, durability, settles = search.hardware.device, search.job.durability, candidates(search.job, output.dtype)
     for rows, cols, (layout, workers), depth, kept in choices:
         tile = TileShape(rows, cols, depth)
-        way = Candidate((m, k, n), precision.arithmetic, tile, kept, output, layout, workers, search.hardware.device, PROBES)
+        way = Candidate((m, k, n), precision.arithmetic, tile, kept, output, layout, workers, device, PROBES, durability, settles)
         if workers <= way.tiles <= MOST_TILES and (depth < k or kept == (True, True)):
             memory = tile_memory(search.problem, way)
             yield way, layout.base_bytes + memory.host_bytes, memory.device_bytes

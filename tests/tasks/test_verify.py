@@ -127,6 +127,27 @@ def test_tiny_operands_add_what_underflow_takes():
     )
 
 
+def test_rounding_before_storage_enters_the_promise_as_it_was_measured():
+    run = run_of((8, 5, 8), (4, 8), max_error=1e-3, round="auto")
+    share = run.plan.rounding.share
+    error = share / 2
+    tiles = tuple(measurement(index=row, row=row, rounding_error=error, step_exponent=-row - 1) for row in range(2))
+    proof = certify(run, tiles)
+    done = sqrt(2) * error / sqrt(2)  # relative to norms of sqrt(2) and 1
+    assert (proof.rounding.mode, proof.rounding.share, proof.rounding.largest_step) == ("auto", share, 0.5)
+    assert done <= proof.rounding.measured == pytest.approx(done, rel=1e-8)
+    assert proof.promised == pytest.approx(run.plan.arithmetic_bound + done, rel=1e-8)
+    assert proof.promised <= run.plan.predicted.error_bound <= proof.asked
+    assert proof.measured == pytest.approx(
+        done + certify(run_of((8, 5, 8), (4, 8)), (measurement(), measurement(row=1))).measured, rel=1e-8
+    )
+
+
+def test_a_product_of_zeros_was_rounded_by_nothing():
+    proof = certified(square_a=0.0, fields={"max_error": 1e-3, "round": "auto"})
+    assert (proof.rounding.measured, proof.rounding.largest_step, proof.promised) == (0.0, 0.0, 0.0)
+
+
 def test_the_guarantee_is_the_bound_that_meets_what_was_asked():
     run = run_of((8, 5, 8), (8, 8))
     promised = certify(run, (measurement(),)).promised

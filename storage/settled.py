@@ -1,0 +1,106 @@
+"""Settle once, and everybody agrees: a decision that the workers of a run make together without a word.
+
+    worker 1   decides   file beside, fsync, link -> codec            the first link is the decision
+    worker 2   decides   file beside, fsync, link fails: it exists    its own answer is dropped, the file's is taken
+    worker 3   reads codec
+
+The file lies in the staging folder, so that a resumed run finds what the interrupted one had settled. Zarr fixes the codec of an
+array: once it is settled, `declare_codec` puts it into the array's metadata.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from storage.codecs import Codec
+from storage.errors import GemmflowError, TakenOver
+from storage.sync import PARTIAL, sync_folder, write_all, write_atomically, write_error
+
+Decision = dict[str, object]
+
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+"""What a file system says that has no hard links."""
+
+TORN_SECONDS = 5.0
+"""How long a decision may be half written where there are no links."""
+
+
+def settle(path: Path, decide: Callable[[], Decision]) -> Decision:
+    """Return the decision at `path`, durable; where there is none yet, `decide` makes one and the first to write wins.
+
+    `decide` returns JSON. Raises TakenOver (the folder is gone), DiskFull, GemmflowError (the file is torn).
+    """
+    try:
+        if not path.exists():
+            _offer(path, json.dumps(decide(), allow_nan=False).encode())
+        decision = _read(path)
+        sync_folder(str(path.parent))  # also for a loser: what it writes next relies on the winner's file
+    except FileNotFoundError as error:
+        raise TakenOver(f"{error.filename} is gone: the run ended or was taken over meanwhile") from error
+    except OSError as error:
+        raise write_error(path, error) from error
+    return decision
+
+
+def read_settled(path: Path) -> Decision | None:
+    """Return what was settled, None where nothing was; raises GemmflowError where it cannot be read."""
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise GemmflowError(f"{path} cannot be read ({error.strerror}): check the file system, then run again") from error
+
+
+def declare_codec(array: str, codec: Codec, itemsize: int) -> None:
+    """Make a codec the one that the array's zarr.json names, whole and durable; raises OSError."""
+    header = Path(array, "zarr.json")
+    document = json.loads(header.read_bytes())
+    document["codecs"] = codec.metadata(itemsize)
+    write_atomically(header, json.dumps(document, indent=2).encode())
+
+
+def _offer(path: Path, content: bytes) -> None:
+    """Make the file appear, whole, unless it exists."""
+    aside = Path(f"{path}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+    try:
+        _create(aside, content)
+        with contextlib.suppress(FileExistsError):
+            _link(aside, path, content)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _link(aside: Path, path: Path, content: bytes) -> None:
+    try:
+        path.hardlink_to(aside)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _create(path, content)
+
+
+def _create(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        write_all(descriptor, [content])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> Decision:
+    """Read the decision; without links the winner may still be writing it."""
+    deadline = time.monotonic() + TORN_SECONDS
+    while True:
+        try:
+            return json.loads(path.read_bytes())
+        except ValueError as error:
+            if time.monotonic() > deadline:
+                raise GemmflowError(f"{path} is torn, so nothing was stored by it: remove it, then run again") from error
+            time.sleep(0.01)

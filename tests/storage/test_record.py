@@ -1,0 +1,32 @@
+"""Hashes stand for bytes: the same for every view of them, other for every other bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.record import HASH_DIGITS, digest
+
+
+def test_the_hash_is_blake3() -> None:
+    assert digest(b"") == "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"  # first test vector of its authors
+    assert len(digest(b"abc")) == HASH_DIGITS
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "u8"])
+def test_an_array_has_the_hash_of_its_bytes(dtype: str) -> None:
+    values = np.arange(35).reshape(5, 7).astype(dtype)
+    assert digest(values) == digest(values.tobytes()) == digest(values.reshape(-1)) == digest(values.view(np.uint8))
+    assert digest(values[1:3]) == digest(values[1:3].tobytes())
+
+
+def test_values_that_compare_alike_have_their_own_hashes() -> None:
+    assert digest(np.array([0.0])) != digest(np.array([-0.0]))
+    assert digest(np.array([np.nan])) == digest(np.array([np.nan]))
+
+
+@given(st.binary(min_size=1, max_size=200), st.data())
+def test_every_bit_counts(content: bytes, data: st.DataObject) -> None:
+    flipped = bytearray(content)
+    flipped[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    assert digest(bytes(flipped)) != digest(content) == digest(np.frombuffer(content, np.uint8))
