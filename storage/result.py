@@ -30,6 +30,14 @@ class Result:
     folder: Path
     """A path that stays with this result, whatever happens to OUT."""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether this is still what lies at OUT."""
+        try:
+            return os.path.samestat(self.folder.stat(), self.out.stat())
+        except OSError:
+            return False
+
     @cached_property
     def certificate(self) -> dict[str, object]:
         """What the run wrote about itself; raises BadInput where this is no result of gemmflow, CorruptData where it is damaged."""

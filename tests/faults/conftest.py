@@ -14,9 +14,9 @@ from tests.faults.world import World
 from tests.test_bad_input import Shared
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """Two workers for all quick tests of a module."""
+    """Two workers for all quick tests."""
     with open_cluster(ClusterSpec("local", workers=2)) as opened:
         yield opened
 

@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 import zarr
 
-from storage import open_result
+from flows import upkeep
+from storage import OutputSpec, create_staging, discard, open_result
+from storage.scrub import assess
+from tasks import repair as mending
 from tasks.clusters import Cluster
 from tests.faults.lab import Lab
+from tests.faults.world import World
 
 
 @pytest.fixture
@@ -73,32 +77,31 @@ def another_processor(cluster: Cluster):
     cluster.run_on_workers(spoil, 0)
 
 
-@pytest.mark.parametrize("damage", [flip, cut, empty, remove], ids=lambda damage: damage.__name__)
-def test_damaged_chunks_are_computed_again_bit_for_bit(stored: Lab, damage) -> None:
+def test_damaged_chunks_are_computed_again_bit_for_bit(stored: Lab) -> None:
     chunks, root = stored.world.chunks(), stored.world.root()
-    for key in ("c/0/0", "c/5/2", "c/7/7"):
+    for key, damage in {"c/0/0": flip, "c/2/2": cut, "c/5/2": empty, "c/7/7": remove}.items():
         damage(stored.out / key)
     found = verify(stored)
     assert found.code == 4
-    assert "3 files" in found.line and "c/0/0" in found.line and "c/7/7" in found.line and f"gemmflow repair {stored.out}" in found.line
+    assert "4 files" in found.line and "c/0/0" in found.line and "c/7/7" in found.line and f"gemmflow repair {stored.out}" in found.line
     mended = repair(stored)
     assert mended.code == 0, mended
-    assert "3 files repaired, 3 tiles computed again: bit for bit what it was" in mended.output and root in mended.output
+    assert "4 files repaired, 4 tiles computed again: bit for bit what it was" in mended.output and root in mended.output
     assert (stored.world.chunks(), stored.world.root()) == (chunks, root)
     assert verify(stored, "--full", "--expect-root", root).code == 0
     assert stored.world.beside() == []
 
 
 @pytest.mark.parametrize("name", ["zarr.json", "gemmflow/manifest", "gemmflow/metadata"])
-@pytest.mark.parametrize("damage", [flip, remove], ids=lambda damage: damage.__name__)
-def test_damaged_metadata_are_restored(stored: Lab, name: str, damage) -> None:
+def test_damaged_metadata_are_restored(stored: Lab, name: str) -> None:
     root, content = stored.world.root(), (stored.out / name).read_bytes()
-    damage(stored.out / name)
-    assert verify(stored).code == 4
-    mended = repair(stored)
-    assert mended.code == 0, mended
-    assert "1 file repaired, 0 tiles computed again: bit for bit" in mended.output
-    assert (stored.out / name).read_bytes() == content
+    for damage in (flip, cut, remove):
+        damage(stored.out / name)
+        assert verify(stored).code == 4
+        mended = repair(stored)
+        assert mended.code == 0, mended
+        assert "1 file repaired, 0 tiles computed again: bit for bit" in mended.output
+        assert (stored.out / name).read_bytes() == content
     assert verify(stored, "--full", "--expect-root", root).code == 0
     assert stored.world.beside() == []
 
@@ -185,6 +188,75 @@ def test_missing_inputs_are_named_and_nothing_changes(stored: Lab) -> None:
     assert snapshot(stored) == before and stored.world.beside() == []
 
 
+def test_a_result_that_was_replaced_meanwhile_is_left_alone(stored: Lab) -> None:
+    newer = stored.world.scratch / "newer"
+    shutil.copytree(stored.out, newer)
+    remove(stored.out / "c/3/4")
+
+    def replace() -> None:
+        if newer.exists():
+            stored.out.rename(stored.world.scratch / "older")
+            newer.rename(stored.out)
+
+    with stored.at(mending, "origin_of", replace):
+        done = repair(stored)
+    assert done.code == 3 and "was replaced by another result while it was checked" in done.line
+    assert verify(stored, "--full").code == 0 and stored.world.beside() == []
+
+
+def test_a_run_that_ends_while_the_repair_waits_is_no_unfinished_one(stored: Lab) -> None:
+    remove(stored.out / "c/3/4")
+    left = create_staging(stored.out, stored_spec(stored), "process", "running")
+    with stored.at(mending, "require_free", lambda: discard(left)):
+        assert repair(stored).code == 0
+    assert stored.world.beside() == []
+
+
+def test_an_unfinished_run_is_named_and_kept(stored: Lab) -> None:
+    remove(stored.out / "c/3/4")
+    folder = stored.stop("--overwrite")
+    done = repair(stored)
+    assert done.code == 3 and f"unfinished run in {folder}" in done.line
+    assert folder.is_dir()
+
+
+def stored_spec(lab: Lab) -> OutputSpec:
+    with open_result(lab.out) as result:
+        return assess(result).spec
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["tile recording", "header renaming", "manifest renamed", "exchange before", "exchange after"])
+def test_a_repair_killed_on_its_way_changes_nothing_or_all(processes: World, step: str) -> None:
+    assert processes.run().code == 0
+    chunks, root = processes.chunks(), processes.root()
+    for key in ("c/0/0", "c/3/4"):
+        remove(processes.out / key)
+    line = ("repair", str(processes.out))
+    assert processes.run(line=line, fault=f"{step}:1:all").code == -9
+    assert len(processes.struck) == 1
+    whole = step == "exchange after"
+    assert upkeep.verify(processes.out).sound == whole
+    again = processes.run(line=line)
+    assert again.code == 0 and ("nothing to repair" if whole else "2 tiles computed again: bit for bit") in again.output
+    assert (processes.chunks(), processes.root(), processes.beside()) == (chunks, root, [])
+
+
+@pytest.mark.slow
+def test_a_repair_killed_among_its_tiles_is_begun_again(processes: World) -> None:
+    assert processes.run().code == 0
+    root = processes.root()
+    for key in processes.chunks()[:20]:
+        remove(processes.out / key.key)
+    line = ("repair", str(processes.out))
+    assert processes.run(line=line, fault="chunk renamed:5:all").code == -9
+    refused = processes.run("--overwrite")
+    assert refused.code == 3 and "has an unfinished repair" in refused.line
+    assert processes.run(line=line, fault="chunk renamed:3:driver").code == -9
+    assert processes.run(line=line).code == 0
+    assert (processes.root(), processes.beside()) == (root, [])
+
+
 def test_inputs_that_were_moved_back_prove_it_all_the_same(stored: Lab) -> None:
     root = stored.world.root()
     shutil.copytree(stored.world.a, stored.world.scratch / "A")
@@ -235,7 +307,7 @@ def test_inputs_that_changed_are_found(stored: Lab) -> None:
 
 def test_an_old_result_put_back_is_found_by_a_kept_root(stored: Lab) -> None:
     shutil.copytree(stored.out, stored.world.scratch / "old")
-    assert stored.run("--overwrite", "--codec", "gzip").code == 0
+    assert stored.run("--overwrite", "--alpha", "2").code == 0
     root = stored.world.root()
     shutil.rmtree(stored.out)
     shutil.copytree(stored.world.scratch / "old", stored.out)

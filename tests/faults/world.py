@@ -53,12 +53,14 @@ class World:
     folder: Path
     tricks: dict[str, object] = field(default_factory=lambda: {"tile": TILE})
     commands: list[Command] = field(default_factory=list)
+    data: Path = Path()
+    """Where A, B and OUT lie; by default a folder of its own."""
 
     def __post_init__(self) -> None:
         self.faults, self.cache = self.folder / "faults", self.folder / "cache"
-        self.data, self.scratch = self.folder / "data", self.folder / "tmp"
+        self.data, self.scratch = self.folder / "data" if self.data == Path() else self.data, self.folder / "tmp"
         for folder in (self.faults, self.cache, self.data, self.scratch):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         self.strike("")
         write_sample(self.a, Sample((1024, 256), 1, chunk=256))
         write_sample(self.b, Sample((256, 1024), 2, chunk=256))
@@ -100,7 +102,7 @@ class World:
 
     @property
     def line(self) -> tuple[str, ...]:
-        fixed = ("--direct", "--chunk", "128,128", "--memory", "1GiB", "--durability", "process", "--json", "-")
+        fixed = ("--direct", "--chunk", "128,128", "--memory", "1GiB", "--durability", "process", "--codec", "blosc-zstd", "--json", "-")
         return ("multiply", str(self.a), str(self.b), str(self.out), *fixed)
 
     def run(self, *more: str, fault: str = "", line: tuple[str, ...] | None = None, **tricks: object) -> Done:
