@@ -13,7 +13,7 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 
 from flows.sending import Send, Sender
 from tasks.units import format_bytes, format_count, format_seconds
-from tasks.wording import codec_words, planned_rounding
+from tasks.wording import codec_words, files_line, planned_rounding
 
 if TYPE_CHECKING:
     from tasks.clusters import Cluster
@@ -116,7 +116,7 @@ def plan_rows(plan: "Plan") -> list[dict[str, str]]:
         "grid": " x ".join(str(count) for count in plan.grid),
         "kept in memory": plan.residency,
         "workers": f"{plan.workers} x {plan.threads_per_worker} threads on {plan.device}",
-        "stored": f"{plan.dtype_out}, chunks of {plan.chunk[0]} x {plan.chunk[1]}, {codec_words(plan.codec)}",
+        "stored": f"{plan.dtype_out}, {files_line(plan)}, {codec_words(plan.codec)}",
         "seconds": format_seconds(predicted.seconds),
         "bytes read": format_bytes(predicted.bytes_read),
         "bytes written": format_bytes(predicted.bytes_written),

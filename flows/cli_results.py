@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import TypeGuard, cast
 
 import typer
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +16,7 @@ from storage import open_result
 from storage.scrub import assess
 from tasks.checkup import Ask
 from tasks.errors import DamageFound
+from tasks.tables import aligned
 
 UNSHOWN = ("choices", "predicted", "probes", "seed", "slots", "warnings")
 """Parts of the stored plan that only machines need."""
@@ -114,9 +115,20 @@ def lines(value: Mapping[str, object], indent: int = 0) -> list[str]:
     for name, part in value.items():
         if isinstance(part, Mapping):
             shown += [f"{'  ' * indent}{name}", *lines(cast("Mapping[str, object]", part), indent + 1)]
+        elif _is_table(part):
+            shown += [f"{'  ' * indent}{name}", *(f"{'  ' * indent}  {line}" for line in aligned(_cells(part), left=1))]
         elif part not in (None, "", [], ()):
             shown.append(f"{'  ' * indent}{name:<{20 - 2 * indent}} {_plain(part)}")
     return shown
+
+
+def _is_table(part: object) -> TypeGuard[list[Mapping[str, object]]]:
+    """Whether a value is a list of mappings, such as the codecs that were weighed."""
+    return isinstance(part, list) and bool(part) and all(isinstance(row, Mapping) for row in cast("list[object]", part))
+
+
+def _cells(rows: list[Mapping[str, object]]) -> list[list[str]]:
+    return [list(rows[0]), *([_plain(cell) for cell in row.values()] for row in rows)]
 
 
 def _plain(part: object) -> str:

@@ -39,6 +39,7 @@ METAVARS = {
     "portable": "yes|no",
     "precision": "NAME",
     "round": "MODE",
+    "shard": "ROWS,COLS",
     "workers": "N",
 }
 """What stands for a value in the help, where the type alone says too little."""

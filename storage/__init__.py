@@ -1,22 +1,26 @@
 """Matrices on disk: open an input, read a slice, write a result so that it is whole or absent.
 
-    formats -> matrix        what is on disk, as one small value      npy, zarr_header -> zarr_thin | zarr_python
+    address, folder          where an array is; its files, on this host or below a URL (objects, objects_client, objects_errors)
+    formats -> matrix        what is stored, as one small value      npy, zarr_header -> zarr_thin | zarr_python
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
+    shard                    many chunks in one file
     settled                  what the first worker decides for all, such as the codec
     place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
     record, manifest         what every stored byte must be
     result, scrub, repair    a published result, opened, checked, mended
+    object_output, object_lease, object_journal        the same for a result on an object store
     sync                     whole files and synced folders
     errors                   one line each, with what to change
 
 This package knows slices, never tiles, and is the only one that knows Zarr.
 """
 
+from storage.address import absolute, is_url
 from storage.buffers import held_bytes
 from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
-from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver
+from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver, Unreachable
 from storage.formats import FORMATS, Format, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
 from storage.lease import Lease, require_free
@@ -72,7 +76,9 @@ __all__ = [
     "Source",
     "Staging",
     "TakenOver",
+    "Unreachable",
     "WriteResult",
+    "absolute",
     "automatic_codecs",
     "certify",
     "check_out",
@@ -86,6 +92,7 @@ __all__ = [
     "find_staging",
     "held_bytes",
     "is_published",
+    "is_url",
     "leftovers",
     "open_matrix",
     "open_result",

@@ -39,9 +39,9 @@ class Undecodable(ValueError):
     """The encoded bytes are not what the chain says; the message says what differs."""
 
 
-def crc32c(encoded: Bytes) -> int:
-    """CRC-32C (Castagnoli) of the bytes."""
-    return google_crc32c.value(encoded)  # pyright: ignore[reportArgumentType]
+def crc32c(encoded: bytes | Bytes, before: int = 0) -> int:
+    """CRC-32C (Castagnoli) of the bytes, following others whose checksum is `before`."""
+    return google_crc32c.extend(before, encoded)  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)

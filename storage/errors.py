@@ -35,3 +35,7 @@ class DiskFull(GemmflowError):
 
 class TakenOver(GemmflowError):
     """Another run holds the staging folder of this one now."""
+
+
+class Unreachable(GemmflowError):
+    """An object store did not answer, refused, or broke off more often than is tried again; what it holds is unharmed."""

@@ -1,11 +1,12 @@
 """The table of input formats. A new format is one row: how to recognise a path, and how to open it."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.errors import BadInput
+from storage.address import absolute, is_url
+from storage.errors import BadInput, Unreachable
+from storage.folder import LocalFolder
 from storage.matrix import Matrix
 from storage.npy import is_npy, open_npy
 from storage.zarr_header import is_zarr, open_zarr
@@ -22,14 +23,21 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "zarr": Format(is_zarr, open_zarr),
+    "zarr": Format(is_zarr, lambda path: open_zarr(LocalFolder(str(path)))),
     "npy": Format(is_npy, open_npy),
 }
 
 
-def open_matrix(path: str | Path) -> Matrix:
-    """Open a stored matrix by its headers only; raises BadInput where there is none, saying why."""
-    place = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  symbolic links stay as the caller named them
+def open_matrix(place: str | Path) -> Matrix:
+    """Open a stored matrix by its headers only; raises BadInput where there is none, saying why.
+
+    A matrix on an object store is a Zarr array; every row of FORMATS is recognised on a local file system.
+    """
+    address = absolute(str(place))
+    return _open_remote(address) if is_url(address) else _open_local(Path(address))
+
+
+def _open_local(place: Path) -> Matrix:
     try:
         if not place.exists():
             raise BadInput(f"{place} does not exist: check the path")
@@ -39,6 +47,19 @@ def open_matrix(path: str | Path) -> Matrix:
         return row.open(place)
     except PermissionError as error:
         raise BadInput(f"{error.filename or place} may not be read by this user: change its permissions") from error
+
+
+def _open_remote(url: str) -> Matrix:
+    if url.endswith(".npy"):
+        raise BadInput(f"{url}: .npy files are read from local file systems only; write the matrix as a Zarr array")
+    try:
+        from storage.objects import object_store  # noqa: PLC0415  its library is an extra
+    except ModuleNotFoundError as error:
+        raise BadInput(f"{url}: object stores need another library: pip install 'gemmflow[s3]'") from error
+    try:
+        return open_zarr(object_store(url))
+    except Unreachable as error:
+        raise BadInput(str(error)) from error  # nothing was written, and the address is the first thing to check
 
 
 def _what(place: Path) -> str:

@@ -135,10 +135,15 @@ def scan_journal(path: Path) -> JournalScan:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise BadInput(f"the journal {path} does not exist: nothing of this run can be resumed") from error
+    return scan_records(content, str(path))
+
+
+def scan_records(content: bytes, name: str) -> JournalScan:
+    """Read the good part of a journal's bytes; raises BadInput where they are no journal."""
     if not content.startswith(MAGIC):
         if MAGIC.startswith(content):
             return JournalScan([], 0)
-        raise BadInput(f"{path} is no gemmflow journal of version 1: it starts with {content[: len(MAGIC)]!r}")
+        raise BadInput(f"{name} is no gemmflow journal of version 1: it starts with {content[: len(MAGIC)]!r}")
     records, good = list[Record](), len(MAGIC)
     while (end := _end_of_record(content, good)) is not None:
         records.append(json.loads(content[good + _HEAD.size : end]))

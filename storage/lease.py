@@ -30,6 +30,7 @@ HOLDER_BYTES = 1024
 HEARTBEAT_SECONDS = 1.0
 STANDSTILL_SECONDS = 20.0
 _LOOK_SECONDS = 0.1
+JUST_MADE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,8 @@ class Lease:
 
 def require_free(found: Found, standstill: float = STANDSTILL_SECONDS) -> None:
     """Return when the folder may be taken over; raises Refused, naming the holder, as soon as his counter moves."""
-    began, first = time.monotonic(), _read(found)
-    while first is not None and not _is_gone(_decode(first), found) and _STOOD_STILL.get(found.folder) != first:
+    began, first = time.monotonic(), _first(found)
+    while first is not None and not is_gone(_decode(first), found.epoch) and _STOOD_STILL.get(found.folder) != first:
         time.sleep(_LOOK_SECONDS)
         now = _read(found)
         if now is None:
@@ -126,6 +127,15 @@ def require_free(found: Found, standstill: float = STANDSTILL_SECONDS) -> None:
             raise Refused(f"{found.out} is being written by {_name(now)} (run {found.run_id}): wait for it, or end it and run again")
         if time.monotonic() - began > standstill:
             _STOOD_STILL[found.folder] = first
+
+
+def _first(found: Found) -> bytes | None:
+    """Who holds the folder; a folder that was made a moment ago gets its holder in the next one."""
+    raw, deadline = _read(found), time.monotonic() + JUST_MADE_SECONDS
+    while raw is None and found.epoch == 1 and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS / 4)
+        raw = _read(found)
+    return raw
 
 
 _STOOD_STILL: dict[Path, bytes] = {}
@@ -163,13 +173,13 @@ def _name(raw: bytes) -> str:
     return "an unknown process" if holder is None else holder.name
 
 
-def _is_gone(holder: Holder | None, found: Found) -> bool:
+def is_gone(holder: Holder | None, epoch: int) -> bool:
     """Whether the holder was a process of this host and ended.
 
     A folder that is newer than its holder is just being taken over: then nobody is judged by an old file.
     """
     machine, boot, namespace = _place()
-    if holder is None or holder.epoch != found.epoch or (holder.host, holder.machine) != (socket.gethostname(), machine):
+    if holder is None or holder.epoch != epoch or (holder.host, holder.machine) != (socket.gethostname(), machine):
         return False
     if holder.boot != boot:
         return machine != ""  # by their names alone, two hosts may be one

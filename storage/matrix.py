@@ -56,6 +56,8 @@ class Matrix:
     """How the elements are read."""
     codec: str = "other"
     """Row of CODECS whose speed is nearest to that of decoding a chunk; other where none is."""
+    shard: tuple[int, int] | None = None
+    """Edges in elements of a file that holds several chunks; None where every chunk is a file."""
 
     @property
     def scratch_bytes(self) -> int:

@@ -9,6 +9,7 @@ from storage.codecs import LARGEST_CHUNK_BYTES, Codec, resolve_codec
 from storage.errors import BadInput
 from storage.grid import grid_shape
 from storage.matrix import ACCEPTED
+from storage.shard import Shards
 
 SMALLEST_CHUNK_BYTES = 4 << 20
 USUAL_CHUNK_BYTES = 16 << 20
@@ -26,6 +27,8 @@ class OutputSpec:
     """Edges of a chunk in elements."""
     codec: str
     """Row of CODECS, or one of GOALS until the data have chosen."""
+    shard: tuple[int, int] | None = None
+    """Edges in elements of what one file holds, whole multiples of the chunk's; None: a file for each chunk."""
 
     def __post_init__(self) -> None:
         if self.stored not in ACCEPTED:
@@ -36,6 +39,8 @@ class OutputSpec:
             raise BadInput(
                 f"chunks {self.chunks} of {self.dtype} have {self.chunk_bytes} bytes: at most {LARGEST_CHUNK_BYTES} can be encoded"
             )
+        if self.shard and (min(self.shard) < 1 or any(edge % chunk for edge, chunk in zip(self.shard, self.chunks, strict=True))):
+            raise BadInput(f"shard {self.shard} must be whole multiples of chunks {self.chunks} in both directions")
         resolve_codec(self.codec).require(self.stored)
 
     @property
@@ -54,9 +59,19 @@ class OutputSpec:
         return self.chunks[0] * self.chunks[1] * self.stored.itemsize
 
     @property
+    def objects(self) -> tuple[int, int]:
+        """Edges in elements of what one file holds: a shard, or a chunk where there are none."""
+        return self.shard or self.chunks
+
+    @property
+    def shards(self) -> Shards | None:
+        """How the shards are laid out; None where there are none."""
+        return Shards(self.shard, self.chunks) if self.shard else None
+
+    @property
     def grid(self) -> tuple[int, int]:
-        """Chunks along rows and columns."""
-        return grid_shape(self.shape, self.chunks)
+        """Files along rows and columns."""
+        return grid_shape(self.shape, self.objects)
 
     @property
     def compression(self) -> Codec:

@@ -8,9 +8,12 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from storage.address import is_url
 from storage.errors import BadInput, Refused
+from storage.folder import LocalFolder
 from storage.manifest import FOLDER
 from storage.publish import RENAME_EXCHANGE, UNSUPPORTED, rename_with
 from storage.staging import PROBE, discard_rest, held, parent_error, require_parent
@@ -22,15 +25,18 @@ SPARE_BYTES = 16 << 20
 _ARRAY_ENTRY = re.compile(rf"zarr\.json|\.zarray|\.zattrs|gemmflow|c|(c\.)?\d+(\.\d+)*|.*{re.escape(PARTIAL)}")
 
 
-def check_out(out: Path, inputs: list[Path], overwrite: bool) -> None:
+def check_out(out: str | Path, inputs: Sequence[str | Path], overwrite: bool) -> None:
     """Raise BadInput or Refused where OUT cannot be written, with what to change; writes nothing that stays.
 
     BadInput: OUT is an input, lies in one or holds one; it exists and `overwrite` is not asked, or is no Zarr array; its folder
     is missing or read-only. Refused: `overwrite` is asked and the file system cannot exchange folders.
     """
+    if is_url(out):
+        raise BadInput(f"{out}: results are written to local file systems; choose a path, then copy the folder")
     for given in inputs:
-        _check_apart(out, given)
-    place = require_parent(out)
+        if not is_url(given):
+            _check_apart(Path(out), Path(given))
+    place = require_parent(Path(out))
     if os.path.lexists(place):
         discard_rest(place)
         _check_replaceable(place, overwrite)
@@ -70,7 +76,8 @@ def _check_replaceable(place: Path, overwrite: bool) -> None:
     if not overwrite:
         raise BadInput(f"{place} exists: choose another place or pass --overwrite")
     entries = sorted(os.listdir(place)) if place.is_dir() else []  # noqa: PTH208
-    if not (is_array(place, entries) or (place / FOLDER).is_dir()):  # a result of ours, even where its zarr.json is lost
+    ours = (place / FOLDER).is_dir()  # a result of ours, even where its zarr.json is lost
+    if not (ours or is_array(LocalFolder(str(place)), entries)):
         raise BadInput(f"{place} is no Zarr array: only a Zarr array is overwritten; remove it or choose another place")
     foreign = next((name for name in entries if not _ARRAY_ENTRY.fullmatch(name)), None)
     if foreign is not None:

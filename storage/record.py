@@ -15,18 +15,18 @@ HASH_DIGITS = 64
 
 @dataclass(frozen=True, slots=True)
 class ChunkRecord:
-    """One stored chunk."""
+    """One stored file: a chunk, or a shard of several."""
 
     key: str
-    """Key of the chunk, relative to the array: c/0/3."""
+    """Its key, relative to the array: c/0/3."""
     nbytes: int
-    """Size of its file in bytes, checksum included."""
+    """Its size in bytes, checksum included."""
     crc32c: int
-    """CRC-32C of its bytes before the checksum."""
+    """CRC-32C of its bytes before the last four. These are, in a chunk, this same checksum; in a shard, that of the index alone."""
     encoded: str
-    """Hash of its bytes before the checksum, in hexadecimal digits."""
+    """Hash of its bytes before the last four, in hexadecimal digits."""
     values: str
-    """Hash of its decoded bytes, padding included."""
+    """Hash of its decoded bytes, padding included; of a shard's chunks one after another in the order of their grid."""
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         """Travel with hashes of 32 bytes, not 64 digits: a tile's record stays small."""
@@ -39,4 +39,21 @@ def _unpack(key: str, nbytes: int, checksum: int, encoded: bytes, values: bytes)
 
 def digest(content: bytes | NDArray[np.generic]) -> str:
     """The hash of bytes, or of a C-contiguous array's memory, as hexadecimal digits."""
-    return blake3.blake3(content if isinstance(content, bytes) else content.reshape(-1).view(np.uint8).data).hexdigest()
+    return Digest(content).hexdigest()
+
+
+class Digest:
+    """The hash of bytes that come in parts."""
+
+    def __init__(self, *parts: bytes | NDArray[np.generic]) -> None:
+        self._state = blake3.blake3()
+        for part in parts:
+            self.update(part)
+
+    def update(self, part: bytes | NDArray[np.generic]) -> None:
+        """Take the next bytes, or the memory of a C-contiguous array."""
+        self._state.update(part if isinstance(part, bytes) else part.reshape(-1).view(np.uint8).data)
+
+    def hexdigest(self) -> str:
+        """The hash of all parts so far."""
+        return self._state.hexdigest()

@@ -92,6 +92,8 @@ def _hold(out: Path) -> int:
             descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except NotADirectoryError:
             raise BadInput(f"{out} is no result of gemmflow: it is a file") from None
+        except FileNotFoundError:
+            raise BadInput(f"{out} does not exist: check the path") from None
         except OSError as error:
             raise BadInput(f"{out} cannot be opened ({error.strerror}): check the path") from None
         with contextlib.suppress(OSError):  # a file system without locks

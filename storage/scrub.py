@@ -15,11 +15,11 @@ from storage.buffers import borrow
 from storage.chain import CRC_BYTES, Undecodable, crc32c
 from storage.errors import BadInput
 from storage.files import Bytes, opened, read_at
-from storage.grid import grid_shape
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, blank_root, with_root
 from storage.output import OutputSpec
-from storage.record import ChunkRecord, digest
+from storage.record import ChunkRecord, Digest, digest
 from storage.result import Result
+from storage.shard import encoded_chunks, guarded
 
 REPAIRS = "repairs"
 """In the certificate: the notes of the manifest once more, so that a lost manifest can be made again."""
@@ -67,13 +67,15 @@ class Assessment:
         document, storage = json.loads(self.header), self.certificate["storage"]
         assert isinstance(storage, dict)
         rows, cols = document["shape"]
-        height, width = document["chunk_grid"]["configuration"]["chunk_shape"]
-        return OutputSpec((rows, cols), document["data_type"], (height, width), str(storage["codec"]))
+        outer, files = document["codecs"][0], tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+        sharded = outer["name"] == "sharding_indexed"
+        height, width = outer["configuration"]["chunk_shape"] if sharded else files
+        return OutputSpec((rows, cols), document["data_type"], (height, width), str(storage["codec"]), files if sharded else None)
 
     @property
     def keys(self) -> list[str]:
-        """Keys of all chunks, in the order of the grid."""
-        rows, cols = grid_shape(self.spec.shape, self.spec.chunks)
+        """Keys of all files, in the order of the grid."""
+        rows, cols = self.spec.grid
         return [f"c/{row}/{col}" for row in range(rows) for col in range(cols)]
 
 
@@ -83,8 +85,8 @@ def assess(result: Result) -> Assessment:
     Raises BadInput where this is no result of gemmflow with a manifest, or too little of its metadata is left.
     """
     header, copy, content = (_read(result, key) for key in (HEADER, METADATA, MANIFEST))
-    if header is None and content is None:
-        raise BadInput(f"{result.out} is no result of gemmflow: it has neither {HEADER} nor {MANIFEST}")
+    if content is None and copy is None and _is_foreign(header):
+        raise BadInput(f"{result.out} is no result of gemmflow: it has no certificate and no manifest")
     manifest, root = _parse(content), digest(content or b"")
     candidates = (blank_root(header or b"", _root_in(header) or ""), copy or b"")
     metadata = next((text for text in candidates if manifest and _matches(manifest, text)), None)
@@ -96,7 +98,7 @@ def assess(result: Result) -> Assessment:
 
 
 def scrub(result: Result, full: bool) -> Iterator[Damage]:
-    """Check every file of a result; yields what is damaged, metadata first. Needs memory for two chunks at most.
+    """Check every file of a result; yields what is damaged, metadata first. Needs memory for one file and one chunk.
 
     Raises BadInput as `assess` does.
     """
@@ -104,37 +106,44 @@ def scrub(result: Result, full: bool) -> Iterator[Damage]:
     yield from found.damages
     records = {record.key: record for record in found.manifest.chunks} if found.manifest else {}
     for key in found.keys:
-        why = chunk_damage(result, key, records.get(key), found.spec if full or key not in records else None)
+        why = chunk_damage(result, key, records.get(key), found.spec, full or key not in records)
         if why:
             yield Damage(key, why)
 
 
-def chunk_damage(result: Result, key: str, record: ChunkRecord | None, spec: OutputSpec | None) -> str:
-    """What is wrong with one chunk, empty where nothing is.
+def chunk_damage(result: Result, key: str, record: ChunkRecord | None, spec: OutputSpec, full: bool) -> str:
+    """What is wrong with one file, a chunk or a shard, empty where nothing is.
 
-    Without a record its own checksum decides; with a spec it is decoded, and its hashes are compared with the record.
+    Without a record its own checksums decide; in full it is decoded, and its hashes are compared with the record.
     """
     try:
         stored = _load(result, key, record.nbytes if record else None)
-        body = _checked_body(stored, record)
-        if spec is None:
+        body = _checked_body(stored, record, spec)
+        if not full:
             return ""
-        values = borrow("scrubbed", spec.chunk_bytes)
-        spec.compression.decode(stored, values.view(spec.stored))
+        values = _hash_of_values(stored, spec)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     except Undecodable as error:
         return str(error)
-    sound = record is None or (digest(body), digest(values)) == (record.encoded, record.values)
+    sound = record is None or (digest(body), values) == (record.encoded, record.values)
     return "" if sound else "does not have the hashes that were recorded"
 
 
 def record_of(result: Result, key: str, spec: OutputSpec) -> ChunkRecord:
-    """The record of a chunk as it lies there. Raises OSError, Undecodable."""
+    """The record of a file as it lies there. Raises OSError, Undecodable."""
     stored = _load(result, key, None)
-    body, values = _checked_body(stored, None), borrow("scrubbed", spec.chunk_bytes)
-    spec.compression.decode(stored, values.view(spec.stored))
-    return ChunkRecord(key, stored.size, crc32c(body), digest(body), digest(values))
+    body = _checked_body(stored, None, spec)
+    return ChunkRecord(key, stored.size, crc32c(body), digest(body), _hash_of_values(stored, spec))
+
+
+def _hash_of_values(stored: Bytes, spec: OutputSpec) -> str:
+    """Hash of what a file decodes to, a shard chunk by chunk. Raises Undecodable."""
+    values, seen = borrow("scrubbed", spec.chunk_bytes), Digest()
+    for chunk in encoded_chunks(stored, spec.shards) if spec.shards else (stored,):
+        spec.compression.decode(chunk, values.view(spec.stored))
+        seen.update(values)
+    return seen.hexdigest()
 
 
 def _assessment(header: bytes | None, copy: bytes | None, right: bytes, manifest: Manifest | None) -> Assessment:
@@ -166,6 +175,14 @@ def _lost(result: Result) -> BadInput:
     return BadInput(f"{result.out} has lost its metadata ({lost}): compute it again with multiply --overwrite")
 
 
+def _is_foreign(header: bytes | None) -> bool:
+    """Whether nothing in zarr.json, if there is one, says that gemmflow wrote the array."""
+    try:
+        return header is None or CERTIFICATE not in json.loads(header).get("attributes", {})
+    except (ValueError, AttributeError, TypeError):
+        return False
+
+
 def _root_in(header: bytes | None) -> str | None:
     """The root in zarr.json, empty where it holds a certificate without one; None where it is damaged."""
     try:
@@ -174,15 +191,16 @@ def _root_in(header: bytes | None) -> str | None:
         return None
 
 
-def _checked_body(stored: Bytes, record: ChunkRecord | None) -> Bytes:
+def _checked_body(stored: Bytes, record: ChunkRecord | None, spec: OutputSpec) -> Bytes:
+    """The file without its last four bytes, which are right, and the whole as recorded."""
     if stored.size < CRC_BYTES:
         raise Undecodable(f"has {stored.size} bytes, less than its checksum")
     body, declared = stored[:-CRC_BYTES], int.from_bytes(stored[-CRC_BYTES:].tobytes(), "little")
     computed = crc32c(body)
-    if computed != declared:
+    if declared != (crc32c(guarded(body, spec.shards)) if spec.shards else computed):
         raise Undecodable("fails its checksum")
     if record is not None and computed != record.crc32c:
-        raise Undecodable("is another chunk than was written")
+        raise Undecodable("is not what was written")
     return body
 
 

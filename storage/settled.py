@@ -16,6 +16,7 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from storage.codecs import Codec
 from storage.errors import GemmflowError, TakenOver
@@ -61,8 +62,15 @@ def declare_codec(array: str, codec: Codec, itemsize: int) -> None:
     """Make a codec the one that the array's zarr.json names, whole and durable; raises OSError."""
     header = Path(array, "zarr.json")
     document = json.loads(header.read_bytes())
-    document["codecs"] = codec.metadata(itemsize)
+    name_codec(document, codec, itemsize)
     write_atomically(header, json.dumps(document, indent=2).encode())
+
+
+def name_codec(document: dict[str, Any], codec: Codec, itemsize: int) -> None:
+    """Name a codec in the metadata of an array, for its chunks, also where they lie in shards."""
+    outer = document["codecs"][0]
+    holder = outer["configuration"] if outer["name"] == "sharding_indexed" else document
+    holder["codecs"] = codec.metadata(itemsize)
 
 
 def _offer(path: Path, content: bytes) -> None:

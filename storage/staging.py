@@ -32,6 +32,7 @@ from storage.errors import BadInput, Refused, TakenOver
 from storage.journal import Journal, Record
 from storage.manifest import CERTIFICATE, HEADER
 from storage.output import OutputSpec
+from storage.settled import name_codec
 from storage.sync import sync_folder, write_atomically, write_error
 
 Durability = Literal["power", "process"]
@@ -200,6 +201,11 @@ def leftovers(out: Path) -> list[Path]:
 
 def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
     """Write the metadata of an array that is not finished, whole and durable. Raises OSError."""
+    write_atomically(array / HEADER, make_header(spec, run_id))
+
+
+def make_header(spec: OutputSpec, run_id: str) -> bytes:
+    """The metadata of an array that is not finished."""
     import zarr  # noqa: PLC0415  workers write chunks without it
 
     store: dict[str, Any] = {}
@@ -207,6 +213,7 @@ def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
         store=store,
         shape=spec.shape,
         chunks=spec.chunks,
+        shards=spec.shard,
         dtype=spec.dtype,
         compressors=None,
         fill_value=spec.fill,
@@ -214,8 +221,8 @@ def write_header(array: Path, spec: OutputSpec, run_id: str) -> None:
         zarr_format=3,
     )
     document = json.loads(store[HEADER].to_bytes())
-    document["codecs"] = spec.compression.metadata(spec.stored.itemsize)
-    write_atomically(array / HEADER, json.dumps(document, indent=2).encode())
+    name_codec(document, spec.compression, spec.stored.itemsize)
+    return json.dumps(document, indent=2).encode()
 
 
 def is_published(found: Found) -> bool:

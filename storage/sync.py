@@ -11,7 +11,7 @@ import errno
 import itertools
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from storage.errors import DiskFull, GemmflowError
@@ -36,7 +36,14 @@ def sync_folder(path: str) -> None:
 
 
 def replace_file(path: str, parts: Sequence[bytes | Bytes], durable: bool) -> None:
-    """Write a file whole under a temporary name and rename it into place; durable: its bytes are synced before the rename.
+    """Write a file whole, as `replacing` does."""
+    with replacing(path, durable) as descriptor:
+        append(descriptor, parts)
+
+
+@contextlib.contextmanager
+def replacing(path: str, durable: bool) -> Generator[int]:
+    """A new file under a temporary name, renamed into place when the block ends well; durable: its bytes are synced before that.
 
     What stood there before stays until the new file is complete. Raises OSError, the temporary removed.
     """
@@ -44,8 +51,7 @@ def replace_file(path: str, parts: Sequence[bytes | Bytes], durable: bool) -> No
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
-            reserve(descriptor, sum(len(part) for part in parts))
-            write_all(descriptor, parts)
+            yield descriptor
             if durable:
                 os.fsync(descriptor)
         finally:
@@ -71,15 +77,22 @@ def write_atomically(path: Path, content: bytes) -> None:
     sync_folder(str(place.parent))
 
 
+def append(descriptor: int, parts: Sequence[bytes | Bytes]) -> None:
+    """Write the next bytes of a new file, room for them reserved first."""
+    reserve(descriptor, sum(len(part) for part in parts))
+    write_all(descriptor, parts)
+
+
 def reserve(descriptor: int, nbytes: int) -> None:
-    """Reserve room for a new file; raises OSError where there is none, does nothing where the file system cannot reserve.
+    """Reserve room for the next bytes of a new file; raises OSError where there is none, does nothing where the file system cannot reserve.
 
     Not `os.posix_fallocate`: where a file system cannot reserve, that one writes to every block instead.
     """
     call = getattr(_LIBC, "fallocate64", None)
     if call is None or nbytes < RESERVE_FROM_BYTES:
         return
-    if call(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(nbytes)) != 0 and ctypes.get_errno() in NO_ROOM:
+    begin = os.fstat(descriptor).st_size
+    if call(descriptor, 0, ctypes.c_int64(begin), ctypes.c_int64(nbytes)) != 0 and ctypes.get_errno() in NO_ROOM:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 

@@ -3,24 +3,46 @@
     block (any strides) --copy, pad--> one chunk, contiguous --compress--> body --> temporary file [body | crc32c] --> rename
 
 A chunk that is whole and contiguous in the block is compressed where it stands. A chunk that holds only the fill value is
-written like any other: absence is never an answer.
+written like any other: absence is never an answer. A shard is one file of many chunks, each written as soon as it is encoded,
+the index last; it is never read and never changed. Only chunks wholly beyond the array's edge, without an element, are left out.
 """
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from storage.buffers import borrow
 from storage.chain import crc32c
 from storage.codecs import GOALS, suffix
+from storage.files import Bytes
 from storage.grid import Piece, pieces
 from storage.matrix import Block
 from storage.output import OutputSpec
-from storage.record import ChunkRecord, digest
+from storage.record import ChunkRecord, Digest, digest
+from storage.shard import INDEX_COPIES, Filling
 from storage.staging import Staging, taken_over
-from storage.sync import replace_file, sync_folder, write_error
+from storage.sync import append, replace_file, replacing, sync_folder, write_error
+
+
+class Elements(Protocol):
+    """A block that gives its parts when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[np.number]:
+        """Element type of the parts."""
+        ...
+
+    def __getitem__(self, part: tuple[slice, slice], /) -> Block:
+        """The elements of some rows and columns."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +50,7 @@ class WriteResult:
     """What writing one block took."""
 
     records: tuple[ChunkRecord, ...]
-    """One for each chunk, in the order of the grid."""
+    """One for each file, in the order of the grid."""
     encode_seconds: float
     """Padding, compressing, checksums, hashes."""
     write_seconds: float
@@ -43,24 +65,27 @@ class WriteResult:
 def chunk_buffer_bytes(spec: OutputSpec) -> int:
     """Upper bound in bytes of what one thread holds beside the block while it writes: a padded chunk and its encoding."""
     codec, nbytes = spec.compression, spec.chunk_bytes
-    return nbytes + codec.max_encoded_bytes(nbytes) + codec.working_bytes(nbytes)
+    index = INDEX_COPIES * spec.shards.index_bytes if spec.shards else 0
+    return nbytes + codec.max_encoded_bytes(nbytes) + codec.working_bytes(nbytes) + index
 
 
-def write_block(staging: Staging, row0: int, col0: int, block: Block) -> WriteResult:
-    """Write a block whose first element is (row0, col0) of the result and whose edges lie on the chunk grid or the array's edge.
+def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements) -> WriteResult:
+    """Write a block whose first element is (row0, col0) of the result and whose edges lie on the grid of files or the array's edge.
 
-    When it returns, the chunks are in the staging array, durable as the staging asks. Writing a block again replaces its chunks.
+    One chunk is asked of it at a time. When the call returns, the chunks are in the staging array, durable as the staging asks.
+    Writing a block again replaces its files.
     Raises DiskFull where there is no room, TakenOver where the folder is gone, GemmflowError where the system refuses, ValueError
     where the block does not fit the grid.
     """
     if staging.spec.codec in GOALS:
         raise ValueError(f"codec {staging.spec.codec} names no row: settle it before writing")
-    rows, cols = _checked(staging.spec, row0, col0, block)
+    rows, cols = checked_spans(staging.spec, row0, col0, block)
     records: list[ChunkRecord] = []
     seconds = [0.0, 0.0]
     try:
-        for piece in pieces(rows, cols, staging.spec.chunks):
-            _write_chunk(staging, block[piece.target], piece, records, seconds)
+        write = _write_shard if staging.spec.shard else _write_chunk
+        for piece in pieces(rows, cols, staging.spec.objects):
+            write(staging, block, piece, records, seconds)
         begin = time.perf_counter()
         for folder in _folders(staging, rows):
             sync_folder(folder)
@@ -72,19 +97,52 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block) -> WriteRe
     return WriteResult(tuple(records), seconds[0], seconds[1])
 
 
-def _write_chunk(staging: Staging, region: Block, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
+def _write_chunk(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
     begin = time.perf_counter()
-    chunk = _whole_chunk(staging.spec, region)
-    values = digest(chunk)
-    body = staging.spec.compression.compress(chunk)
-    checksum = crc32c(body)
-    encoded = values if staging.spec.compression.chain.in_place else digest(body)
+    record, parts = encode_chunk(staging.spec, block, piece)
     done = time.perf_counter()
-    key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
-    replace_file(f"{staging.array}/{key}", (body, end), staging.durability == "power")
+    replace_file(f"{staging.array}/{record.key}", parts, staging.durability == "power")
     seconds[0] += done - begin
     seconds[1] += time.perf_counter() - done
-    records.append(ChunkRecord(key, body.size + len(end), checksum, encoded, values))
+    records.append(record)
+
+
+def encode_chunk(spec: OutputSpec, block: Block | Elements, piece: Piece) -> tuple[ChunkRecord, tuple[Bytes, bytes]]:
+    """The record of a chunk and the parts of its file; they are valid until the thread encodes the next one."""
+    chunk = _whole_chunk(spec, block[piece.target])
+    values = digest(chunk)
+    body = spec.compression.compress(chunk)
+    checksum = crc32c(body)
+    encoded = values if spec.compression.chain.in_place else digest(body)
+    key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
+    return ChunkRecord(key, body.size + len(end), checksum, encoded, values), (body, end)
+
+
+def _write_shard(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
+    spec, key = staging.spec, f"c/{piece.chunk[0]}/{piece.chunk[1]}"
+    assert spec.shards is not None
+    begin, encoding, filling, values = time.perf_counter(), 0.0, Filling(spec.shards), Digest()
+    with replacing(f"{staging.array}/{key}", staging.durability == "power") as descriptor:
+        height, width = (span.stop - span.start for span in piece.target)
+        for inner in pieces(slice(0, height), slice(0, width), spec.chunks):
+            started = time.perf_counter()
+            chunk = _whole_chunk(spec, block[_within(piece, inner)])
+            values.update(chunk)
+            body = spec.compression.compress(chunk)
+            parts = body, suffix(crc32c(body))
+            filling.add(inner.chunk, parts)
+            encoding += time.perf_counter() - started
+            append(descriptor, parts)
+        append(descriptor, filling.end())
+    seconds[0] += encoding
+    seconds[1] += time.perf_counter() - begin - encoding
+    records.append(ChunkRecord(key, filling.nbytes, filling.crc32c, filling.hash.hexdigest(), values.hexdigest()))
+
+
+def _within(piece: Piece, inner: Piece) -> tuple[slice, slice]:
+    """Rows and columns of a part of a piece, counted in the block."""
+    rows, cols = (slice(outer.start + part.start, outer.start + part.stop) for outer, part in zip(piece.target, inner.target, strict=True))
+    return rows, cols
 
 
 def _whole_chunk(spec: OutputSpec, region: Block) -> Block:
@@ -102,16 +160,17 @@ def _whole_chunk(spec: OutputSpec, region: Block) -> Block:
 def _folders(staging: Staging, rows: slice) -> Iterator[str]:
     """Name the folders that must be synced for the block's renames to survive a power loss."""
     if staging.durability == "power":
-        edge = staging.spec.chunks[0]
+        edge = staging.spec.objects[0]
         for row in range(rows.start // edge, -(-rows.stop // edge)):
             yield f"{staging.array}/c/{row}"
 
 
-def _checked(spec: OutputSpec, row0: int, col0: int, block: Block) -> tuple[slice, slice]:
-    if block.ndim != 2 or block.dtype != np.dtype(spec.dtype):
-        raise ValueError(f"the block is {block.ndim}-d of {block.dtype}: the result is 2-d of {spec.dtype}")
+def checked_spans(spec: OutputSpec, row0: int, col0: int, block: Block | Elements) -> tuple[slice, slice]:
+    """Rows and columns of a block; raises ValueError where it does not fit the grid."""
+    if len(block.shape) != 2 or block.dtype != np.dtype(spec.dtype):
+        raise ValueError(f"the block is {len(block.shape)}-d of {block.dtype}: the result is 2-d of {spec.dtype}")
     spans = slice(row0, row0 + block.shape[0]), slice(col0, col0 + block.shape[1])
-    for span, edge, length in zip(spans, spec.chunks, spec.shape, strict=True):
+    for span, edge, length in zip(spans, spec.objects, spec.shape, strict=True):
         on_grid = span.start % edge == 0 and (span.stop % edge == 0 or span.stop == length)
         if not (0 <= span.start < span.stop <= length and on_grid):
             raise ValueError(f"block edges {span.start}..{span.stop} are not on the grid of {edge} within 0..{length}")

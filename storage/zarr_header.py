@@ -7,9 +7,10 @@ Formats: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html and .../
 
 import hashlib
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +19,9 @@ import numpy as np
 from storage.chain import Chain
 from storage.compressors import is_installed
 from storage.errors import BadInput
+from storage.folder import Folder, Small
 from storage.matrix import ACCEPTED, Matrix, Source, accept_dtype, accept_shape
+from storage.shard import Shards
 from storage.zarr_thin import ChunkKeys, ThinZarr
 
 Document = dict[str, Any]
@@ -35,6 +38,7 @@ _V3_DECODERS: dict[tuple[str, ...], str] = {
 }
 """Codec lists without their checksum that have a decoder."""
 _V2_COMPRESSORS = ("blosc", "zstd", "gzip", "zlib")
+_INDEX_ITEMSIZE = 8
 _VERSIONS = {"zarr.json": 3, ".zarray": 2}
 _LISTED = 8
 
@@ -42,7 +46,7 @@ _LISTED = 8
 class Header(NamedTuple):
     """What a metadata file says, before it is known how to read the chunks."""
 
-    folder: Path
+    folder: Folder
     file: str
     document: Document
     shape: tuple[int, int]
@@ -50,73 +54,89 @@ class Header(NamedTuple):
     fingerprint: str
 
 
+class Layout(NamedTuple):
+    """How the chunks of a version 3 array are stored."""
+
+    chunks: tuple[int, int]
+    chain: Chain
+    order: Literal["<", ">"]
+    shards: Shards | None
+
+
 def is_zarr(path: Path) -> bool:
     """Whether the path is a folder with Zarr metadata, of an array or of a group."""
     return any((path / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
 
 
-def open_zarr(path: Path) -> Matrix:
+def open_zarr(folder: Folder) -> Matrix:
     """Open a Zarr array by its metadata; raises BadInput where it is a group, no matrix, or nothing that zarr-python opens."""
-    name = next((name for name in ("zarr.json", ".zarray") if (path / name).is_file()), None)
-    if name is None:
-        raise BadInput(group_message(path))
-    raw = (path / name).read_bytes()
+    found = _metadata(folder)
+    if found is None:
+        raise BadInput(group_message(folder) if folder.holds(".zgroup") else f"{folder} holds no Zarr array: check the address")
+    name, (raw, mark) = found
     try:
         document: Document = json.loads(raw)
         if name == "zarr.json" and document["node_type"] == "group":
-            raise BadInput(group_message(path))
+            raise BadInput(group_message(folder))
         if document["zarr_format"] != _VERSIONS[name]:
-            raise BadInput(f"{path} is Zarr version {document['zarr_format']}: write the array again as version 2 or 3")
-        shape = accept_shape(str(path), tuple(int(length) for length in document["shape"]))
-        native, source = _dtype(path, name, document), _THIN[name]
-        header = Header(path, name, document, shape, native, _fingerprint(path / name, raw))
+            raise BadInput(f"{folder} is Zarr version {document['zarr_format']}: write the array again as version 2 or 3")
+        shape = accept_shape(str(folder), tuple(int(length) for length in document["shape"]))
+        native, source = _dtype(folder, name, document), _THIN[name]
+        header = Header(folder, name, document, shape, native, hashlib.sha256(raw + mark.encode()).hexdigest())
         thin = source(header)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise BadInput(f"{path} has a damaged {name} ({type(error).__name__}: {error}): restore it or write the array again") from error
-    return _matrix(header, thin, thin.chunks) if thin else _fallback(header)
+        raise BadInput(f"{folder} has a damaged {name} ({type(error).__name__}: {error}): restore it or write the array again") from error
+    return _matrix(header, thin, thin.chunks, thin.shards.edges if thin.shards else None) if thin else _fallback(header)
 
 
-def group_message(path: Path) -> str:
-    """Say that a path is a group, and which arrays it could have meant."""
-    inside = arrays_inside(path)
+def group_message(folder: Folder) -> str:
+    """Say that a folder is a group, and which arrays it could have meant."""
+    inside = sorted(islice(arrays_inside(folder), _LISTED + 1))
     if not inside:
-        return f"{path} is a Zarr group without arrays: name an array"
+        return f"{folder} is a Zarr group without arrays: name an array"
     more = ", ..." if len(inside) > _LISTED else ""
-    return f"{path} is a Zarr group; name one of its arrays: {', '.join(inside[:_LISTED])}{more}"
+    return f"{folder} is a Zarr group; name one of its arrays: {', '.join(inside[:_LISTED])}{more}"
 
 
-def arrays_inside(group: Path) -> list[str]:
-    """Return the paths, relative to the group, of the first arrays in it."""
-    found: list[str] = []
-    for folder, names, files in os.walk(group):
-        names.sort()
-        if Path(folder) != group and is_array(Path(folder), files):
-            found.append(str(Path(folder).relative_to(group)))
-            names.clear()  # an array's folders hold chunks
-        if len(found) > _LISTED:
-            break
-    return sorted(found)
+def arrays_inside(group: Folder, above: str = "") -> Iterator[str]:
+    """Names, relative to the group, of the arrays in it and in its groups; an array's own folders hold chunks."""
+    for name in group.entries().folders:
+        folder = group.inside(name)
+        if is_array(folder, folder.entries().files):
+            yield f"{above}{name}"
+        else:
+            yield from arrays_inside(folder, f"{above}{name}/")
 
 
-def is_array(folder: Path, files: list[str]) -> bool:
+def is_array(folder: Folder, files: Collection[str]) -> bool:
     """Whether a folder with these files is a Zarr array."""
     if "zarr.json" not in files:
         return ".zarray" in files
     try:
-        return json.loads((folder / "zarr.json").read_bytes())["node_type"] == "array"
+        return json.loads(folder.read("zarr.json").content)["node_type"] == "array"
     except (ValueError, KeyError, TypeError):
         return False
 
 
-def _matrix(header: Header, source: Source, chunks: tuple[int, int]) -> Matrix:
+def _metadata(folder: Folder) -> tuple[str, Small] | None:
+    """The name of the metadata file of an array, or of a version 3 group, and what it holds."""
+    for name in _VERSIONS:
+        with suppress(FileNotFoundError, IsADirectoryError):
+            return name, folder.read(name)
+    return None
+
+
+def _matrix(header: Header, source: Source, chunks: tuple[int, int], shard: tuple[int, int] | None) -> Matrix:
     chunk_bytes = chunks[0] * chunks[1] * header.native.itemsize
     codec = _nearest_codec(header.document)
-    return Matrix(str(header.folder), "zarr", header.shape, header.native, chunks, chunk_bytes, header.fingerprint, source, codec)
+    return Matrix(str(header.folder), "zarr", header.shape, header.native, chunks, chunk_bytes, header.fingerprint, source, codec, shard)
 
 
 def _nearest_codec(document: Document) -> str:
     """Row of CODECS that decodes about as fast as this array's chunks."""
     listed = [document["compressor"]] if document.get("compressor") else document.get("codecs", [])
+    if [codec.get("name") for codec in listed if isinstance(codec, dict)] == ["sharding_indexed"]:
+        listed = listed[0]["configuration"]["codecs"]
     known = {str(codec.get("name") or codec.get("id")): codec for codec in listed if isinstance(codec, dict)}
     if "blosc" in known:
         settings = known["blosc"].get("configuration") or known["blosc"]
@@ -132,45 +152,61 @@ def _nearest_codec(document: Document) -> str:
 def _fallback(header: Header) -> Matrix:
     from storage.zarr_python import ZarrPython, opened_array  # noqa: PLC0415  half a second that the thin path does not need
 
-    array = opened_array(str(header.folder), header.fingerprint)
+    array = opened_array(header.folder, header.fingerprint)
     chunks, files = (_pair(array.chunks), _pair(array.shards or array.chunks))
-    source = ZarrPython(str(header.folder), header.file, chunks, files, header.native.itemsize, header.fingerprint)
-    return _matrix(header, source, chunks)
+    source = ZarrPython(header.folder, header.file, chunks, files, header.native.itemsize, header.fingerprint)
+    return _matrix(header, source, chunks, files if array.shards else None)
 
 
-def _fingerprint(file: Path, raw: bytes) -> str:
-    facts = file.stat()
-    return hashlib.sha256(raw + f"{facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()
-
-
-def _dtype(path: Path, name: str, document: Document) -> np.dtype[np.number]:
+def _dtype(folder: Folder, name: str, document: Document) -> np.dtype[np.number]:
     if name == ".zarray":
         declared = document["dtype"]
-        return accept_dtype(str(path), np.dtype(declared) if isinstance(declared, str) else f"structured {declared}")
+        return accept_dtype(str(folder), np.dtype(declared) if isinstance(declared, str) else f"structured {declared}")
     declared = document["data_type"]
     label = declared["name"] if isinstance(declared, dict) else str(declared)
-    return accept_dtype(str(path), _V3_TYPES.get(label, label))
+    return accept_dtype(str(folder), _V3_TYPES.get(label, label))
 
 
 def _thin_v3(header: Header) -> ThinZarr | None:
     document = header.document
-    grid, keys = document["chunk_grid"], document.get("chunk_key_encoding", {"name": "default"})
-    chain, order = _v3_chain([_named(codec) for codec in document["codecs"]], header.native.itemsize)
+    grid, keys = document["chunk_grid"]["name"], document.get("chunk_key_encoding", {"name": "default"})
+    if grid != "regular":
+        raise BadInput(f"{header.folder} has a {grid} chunk grid: write the array again with chunks of one size")
+    layout = _layout(document, header.native.itemsize)
     plain_keys = keys["name"] in ("default", "v2") and not document.get("storage_transformers")
-    if grid["name"] != "regular" or chain is None or not plain_keys:
+    if layout is None or not plain_keys:
         return None
-    if chain.compressor == "pcodec" and not is_installed("pcodec"):
+    if layout.chain.compressor == "pcodec" and not is_installed("pcodec"):
         raise BadInput(f"{header.folder} is stored with pcodec: pip install gemmflow[pcodec] to read it")
     prefix, default = ("c", "/") if keys["name"] == "default" else ("", ".")
     separator = keys.get("configuration", {}).get("separator", default)
     fill = _fill(header.native, document["fill_value"])
     if fill is None:
         return None
-    chunks = _pair(grid["configuration"]["chunk_shape"])
-    stored = header.native.newbyteorder(order).str
-    chain = replace(chain, element=stored)
+    stored = header.native.newbyteorder(layout.order).str
+    chain = replace(layout.chain, element=stored)
     named = ChunkKeys(f"{prefix}{separator}" if prefix else "", separator)
-    return ThinZarr(str(header.folder), header.file, chunks, stored, chain, named, fill)
+    return ThinZarr(header.folder, header.file, layout.chunks, stored, chain, named, fill, layout.shards)
+
+
+def _layout(document: Document, itemsize: int) -> Layout | None:
+    """How a version 3 array with a regular grid stores its chunks; None where that is rare."""
+    files, codecs = _pair(document["chunk_grid"]["configuration"]["chunk_shape"]), [_named(codec) for codec in document["codecs"]]
+    shards = None
+    if [name for name, _ in codecs] == ["sharding_indexed"]:
+        shards, codecs = _shards(files, codecs[0][1]), [_named(codec) for codec in codecs[0][1]["codecs"]]
+        if shards is None:
+            return None
+    chain, order = _v3_chain(codecs, itemsize)
+    return Layout(shards.chunks if shards else files, chain, order, shards) if chain else None
+
+
+def _shards(files: tuple[int, int], settings: Document) -> Shards | None:
+    """How chunks lie in shards; None where the index is stored in a rare way."""
+    index, order = _v3_chain([_named(codec) for codec in settings["index_codecs"]], _INDEX_ITEMSIZE)
+    if index is None or index.compressor != "none" or order != "<":
+        return None
+    return Shards(files, _pair(settings["chunk_shape"]), index.checksum, settings.get("index_location", "end") == "start")
 
 
 def _v3_chain(codecs: list[tuple[str, Document]], itemsize: int) -> tuple[Chain | None, Literal["<", ">"]]:
@@ -196,7 +232,7 @@ def _thin_v2(header: Header) -> ThinZarr | None:
         return None
     keys = ChunkKeys("", document.get("dimension_separator", "."))
     chain, stored = Chain(compressor, checksum=False), np.dtype(document["dtype"]).str
-    return ThinZarr(str(header.folder), header.file, _pair(document["chunks"]), stored, chain, keys, fill)
+    return ThinZarr(header.folder, header.file, _pair(document["chunks"]), stored, chain, keys, fill)
 
 
 def _fill(native: np.dtype[np.number], value: object) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Every Zarr array that the thin path does not know (sharding, filters, transposes, F order): chunk by chunk through zarr-python.
+"""Every Zarr array that the thin path does not know (filters, transposes, F order): chunk by chunk through zarr-python.
 
 Slower (an event loop and copies between codecs), but whatever zarr-python opens, gemmflow multiplies. The thread pool and the
 concurrency of zarr-python are set to one: parallel work is laid out by the plan, not here.
@@ -6,13 +6,13 @@ concurrency of zarr-python are set to one: parallel work is laid out by the plan
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 
-from storage.errors import BadInput, CorruptData
+from storage.errors import BadInput, CorruptData, GemmflowError
+from storage.folder import Folder
 from storage.grid import Piece, pieces
 from storage.matrix import Block
 from storage.zarr_thin import corrupt, require_header
@@ -26,10 +26,10 @@ zarr.config.set({"async.concurrency": 1, "threading.max_workers": 1})
 
 @dataclass(frozen=True)
 class ZarrPython:
-    """The elements of a local Zarr array, read by zarr-python."""
+    """The elements of a Zarr array, read by zarr-python."""
 
-    folder: str
-    """Absolute path of the array."""
+    folder: Folder
+    """Where its files are."""
     header: str
     """Name of the metadata file in it."""
     chunks: tuple[int, int]
@@ -49,7 +49,7 @@ class ZarrPython:
     @property
     def scratch_bytes(self) -> int:
         """Upper bound in bytes of what one thread holds beside the caller's array: encoded, decoded and filtered copies."""
-        return SCRATCH_CHUNKS * self.chunk_bytes + (1 << 20)
+        return SCRATCH_CHUNKS * self.chunk_bytes + self.folder.scratch_bytes + (1 << 20)
 
     def read_into(self, out: Block, rows: slice, cols: slice) -> int:
         """Fill `out` chunk by chunk; returns the bytes decoded. Raises CorruptData naming the file that does not decode."""
@@ -63,8 +63,9 @@ class ZarrPython:
         key = array.metadata.encode_chunk_key(file)
         rows, cols = (slice(start + part.start, start + part.stop) for start, part in zip(begin, piece.target, strict=True))
         try:
-            region[...] = np.asarray(array[rows, cols])
-        except MemoryError:
+            with self.folder.translated(key):
+                region[...] = np.asarray(array[rows, cols])
+        except (MemoryError, GemmflowError):
             raise
         except Exception as error:
             raise corrupt(self.folder, key, f"does not decode: {one_line(error)}") from error
@@ -72,7 +73,7 @@ class ZarrPython:
 
     def _stored(self, key: str) -> bool:
         try:
-            size = Path(self.folder, key).stat().st_size
+            size = self.folder.size(key)
         except FileNotFoundError:
             require_header(self.folder, self.header)
             return False
@@ -82,10 +83,13 @@ class ZarrPython:
 
 
 @lru_cache(maxsize=8)
-def opened_array(folder: str, fingerprint: str) -> StoredArray:
+def opened_array(folder: Folder, fingerprint: str) -> StoredArray:
     """Open an array once for each state of its header; raises BadInput where zarr-python does not open it."""
     try:
-        return zarr.open_array(folder, mode="r")
+        with folder.translated(""):
+            return zarr.open_array(folder.zarr_store(), mode="r")
+    except GemmflowError:
+        raise
     except Exception as error:
         raise BadInput(f"{folder} cannot be opened by zarr-python {zarr.__version__}: {one_line(error)}") from error
 

@@ -132,9 +132,9 @@ def check_up(out: Path, ask: Ask = Ask()) -> Checkup:  # noqa: B008 - frozen
 
 
 def damaged_tiles(result: Result, keys: list[str]) -> tuple[Place, ...]:
-    """Tile rows and columns that hold these chunks; metadata belong to none."""
+    """Tile rows and columns that hold these files; metadata belong to none."""
     found = assess(result)
-    height, width = found.spec.chunks
+    height, width = found.spec.objects
     plan = cast("dict[str, dict[str, int]]", found.certificate.get("plan"))
     try:
         rows, cols = plan["tile"]["rows"], plan["tile"]["cols"]

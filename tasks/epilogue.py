@@ -4,11 +4,12 @@ Rounding happens before the verifier looks, so that what is certified is what is
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from storage import ChunkRecord, write_block
+from storage import Block, ChunkRecord, write_block
 from tasks import probing
 from tasks.devices import torch_dtype
 from tasks.memory import PROBE_BLOCK
@@ -18,6 +19,24 @@ from tasks.survey import Operand
 from tasks.trials import settled_staging
 from tasks.walk import Tile
 from tasks.workspace import Lanes
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A block of a finished accumulator, given to storage part by part: it is never copied whole from a device or to another type."""
+
+    values: torch.Tensor
+    dtype: np.dtype[np.number]
+    """Type as stored."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return tuple(self.values.shape)
+
+    def __getitem__(self, part: tuple[slice, slice]) -> Block:
+        """The elements of some rows and columns, on the host."""
+        return self.values[part].cpu().numpy().astype(self.dtype, copy=False)
 
 
 def finish(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, probes: torch.Tensor, affected: Affected) -> probing.Pass:
@@ -31,7 +50,7 @@ def finish(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, probes: torch.
     if recipe.alpha != 1.0:
         accumulator.mul_(recipe.alpha)
     if recipe.add is not None:
-        for (top, bottom), (left, right) in _chunks(recipe, tile):
+        for (top, bottom), (left, right) in _cuts(tile, recipe.staging.spec.chunks):
             block = _read_added(recipe, tile, (top, bottom), (left, right)).to(accumulator.device)
             seen = probing.apply(block, probes[left:right], probing.Wanted(norms=True))
             if not torch.isfinite(seen.row_squares).all():
@@ -45,13 +64,16 @@ def finish(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, probes: torch.
 
 
 def store_tile(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, lanes: Lanes) -> tuple[ChunkRecord, ...]:
-    """Encode and write the tile chunk by chunk; books encode and write on their own lanes, the choice of a codec on encode."""
+    """Encode and write the tile file by file, which are chunks or shards.
+
+    Books encode and write on their own lanes, the choice of a codec on encode.
+    """
     records: list[ChunkRecord] = []
     staging = settled_staging(recipe.staging, recipe.choose, accumulator) if recipe.choose else recipe.staging
     lanes.lap("encode")
     dtype = np.dtype(recipe.staging.spec.dtype)
-    for (top, bottom), (left, right) in _chunks(recipe, tile):
-        block = accumulator[top:bottom, left:right].cpu().numpy().astype(dtype, copy=False)
+    for (top, bottom), (left, right) in _cuts(tile, staging.spec.objects):
+        block = Finished(accumulator[top:bottom, left:right], dtype)
         result = write_block(staging, tile.rows[0] + top, tile.cols[0] + left, block)
         records += result.records
         lanes.book({"encode": result.encode_seconds, "write": result.write_seconds}, rest="encode")
@@ -86,9 +108,9 @@ def _bad_rows(recipe: Recipe, block: torch.Tensor, origin: tuple[int, int]) -> s
     return found
 
 
-def _chunks(recipe: Recipe, tile: Tile) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """The tile's output chunks, in its own numbering."""
-    height, width = recipe.staging.spec.chunks
+def _cuts(tile: Tile, edges: tuple[int, int]) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """The tile's chunks or shards, in its own numbering."""
+    height, width = edges
     rows, cols = tile.rows[1] - tile.rows[0], tile.cols[1] - tile.cols[0]
     for top in range(0, rows, height):
         for left in range(0, cols, width):

@@ -6,13 +6,21 @@ and workers are the plan's.
 
 import difflib
 import math
-import os
-from pathlib import Path
 from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from storage import CODECS, GOALS
+from storage import CODECS, GOALS, absolute
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
 from tasks.rounding import RoundingMode
@@ -34,9 +42,9 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, title="Job")
 
     a: str
-    """Matrix A: a Zarr array (v2 or v3) or a .npy file."""
+    """Matrix A: a Zarr array (v2 or v3), also at s3://bucket/key, or a .npy file."""
     b: str
-    """Matrix B: a Zarr array (v2 or v3) or a .npy file."""
+    """Matrix B: a Zarr array (v2 or v3), also at s3://bucket/key, or a .npy file."""
     out: str
     """Where the product goes: a Zarr v3 array that must not exist yet, unless overwrite is set."""
     transpose_a: bool = False
@@ -67,6 +75,9 @@ class Job(BaseModel):
     """Whether auto and smallest take only codecs that zarr-python, TensorStore and zarrs all open."""
     chunk: tuple[int, int] | None = None
     """Rows and columns of a stored chunk of the product. Default: about 16 MiB, nearly square."""
+    shard: tuple[int, int] | None = None
+    """Rows and columns of a shard: one file that holds many chunks, in whole multiples of the chunk. It is written by one tile,
+    so no tile is smaller. Default: no shards, a file for each chunk."""
     dtype_out: OutputType = "auto"
     """Type of the stored product. auto: the inputs' result type, or the next wider where rounding to it would exceed
     max_error; integers give int64 when exact, else float64."""
@@ -119,18 +130,19 @@ class Job(BaseModel):
     def _cluster_is_known(cls, value: str) -> str:
         return value if "://" in value else _one_of("cluster", value, ["local", "cuda", "tcp://host:port"])
 
-    @field_validator("chunk", mode="before")
+    @field_validator("chunk", "shard", mode="before")
     @classmethod
-    def _chunk_is_a_pair(cls, value: object) -> object:
+    def _edges_are_a_pair(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, list | tuple) and len(cast("list[object]", value)) != 2:
-            raise ValueError(f"chunk is {','.join(map(str, cast('list[object]', value)))}: give rows and columns, for example 2048,2048")
+            given = ",".join(map(str, cast("list[object]", value)))
+            raise ValueError(f"{info.field_name} is {given}: give rows and columns, for example 2048,2048")
         return value
 
-    @field_validator("chunk")
+    @field_validator("chunk", "shard")
     @classmethod
-    def _chunk_is_positive(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+    def _edges_are_positive(cls, value: tuple[int, int] | None, info: ValidationInfo) -> tuple[int, int] | None:
         if value is not None and min(value) < 1:
-            raise ValueError(f"chunk is {value[0]},{value[1]}: both edges must be at least 1")
+            raise ValueError(f"{info.field_name} is {value[0]},{value[1]}: both edges must be at least 1")
         return value
 
     @field_validator("round", mode="before")
@@ -145,12 +157,23 @@ class Job(BaseModel):
             return None
         if not value.strip():
             raise ValueError("a path is empty: give A, B and OUT")
-        return os.path.abspath(Path(value).expanduser())  # noqa: PTH100 - resolve() would follow links, which OUT must keep
+        try:
+            return absolute(value)
+        except BadInput as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _beta_goes_with_add(self) -> "Job":
         if (self.add is None) != (self.beta == 0.0):
             raise ValueError("beta and add belong together: give both (beta * C0) or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _shards_are_whole_chunks(self) -> "Job":
+        if self.shard and self.chunk and any(edge % chunk for edge, chunk in zip(self.shard, self.chunk, strict=True)):
+            (rows, cols), (height, width) = self.shard, self.chunk
+            fitting = f"{-(-rows // height) * height},{-(-cols // width) * width}"
+            raise ValueError(f"shard is {rows},{cols} but chunk is {height},{width}: give whole multiples of the chunk, such as {fitting}")
         return self
 
     @model_validator(mode="after")

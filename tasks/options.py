@@ -1,12 +1,12 @@
 """What the planner may choose from: tile edges, slab depths, output chunks, workers.
 
-Tile edges are whole output chunks that divide the product into 1, 2, 3, ... tiles; slab depths follow the chunk grids of A
-and B, so that no chunk is decoded for a part of it; output chunks are as asked, or the default and its halves; workers are
-all, or fewer where memory is short.
+Tile edges are whole stored files (chunks, or shards) that divide the product into 1, 2, 3, ... tiles; slab depths follow the
+chunk grids of A and B, so that no chunk is decoded for a part of it; output chunks are as asked, or the default and its halves;
+shards are as asked, or none; workers are all, or fewer where memory is short.
 """
 
 from collections.abc import Iterator
-from math import ceil, lcm
+from math import ceil, isqrt, lcm
 
 import numpy as np
 
@@ -21,15 +21,15 @@ _DEPTHS = (256, 512, 1024, 2048, 4096)
 _SMALLEST_EDGE = 256
 
 
-def edges(extent: int, chunk: int) -> list[int]:
-    """Tile edges to try: whole chunks, largest first.
+def edges(extent: int, unit: int) -> list[int]:
+    """Tile edges to try: whole units, which are chunks or shards, largest first.
 
     >>> edges(8192, 2048)
     [8192, 4096, 2048]
     >>> edges(5, 8)
     [5]
     """
-    steps = {ceil(blocks(extent, count) / chunk) * chunk for count in _COUNTS} | {chunk}
+    steps = {ceil(blocks(extent, count) / unit) * unit for count in _COUNTS} | {unit}
     return sorted({min(step, extent) for step in steps}, reverse=True)
 
 
@@ -46,12 +46,30 @@ def outputs(job: Job, shape: tuple[int, int], dtype: str) -> Iterator[OutputSpec
     m, n = shape
     codec = resolve_codec(job.codec).name  # the default one stands in until the data have chosen
     rows, cols = job.chunk or default_chunks(shape, np.dtype(dtype).itemsize)
+    if job.shard:
+        (rows, high), (cols, wide) = (in_shard(*sizes) for sizes in zip(shape, job.shard, (rows, cols), strict=True))
+        yield OutputSpec(shape=shape, dtype=dtype, chunks=(rows, cols), codec=codec, shard=(high, wide))
+        return
     rows, cols = min(rows, m), min(cols, n)
     while True:
         yield OutputSpec(shape=shape, dtype=dtype, chunks=(rows, cols), codec=codec)
         if job.chunk or max(rows, cols) <= _SMALLEST_EDGE:
             return
         rows, cols = max(ceil(rows / 2), min(rows, _SMALLEST_EDGE)), max(ceil(cols / 2), min(cols, _SMALLEST_EDGE))
+
+
+def in_shard(extent: int, shard: int, chunk: int) -> tuple[int, int]:
+    """Edges of chunk and shard: the divisor of the shard's that is nearest to the chunk's; whole chunks where one shard spans all.
+
+    >>> in_shard(10_000, 4096, 1500), in_shard(10_000, 4096, 512), in_shard(1000, 4096, 512)
+    ((2048, 4096), (512, 4096), (512, 1024))
+    """
+    if shard >= extent:
+        chunk = min(chunk, extent)
+        return chunk, ceil(extent / chunk) * chunk
+    small = [divisor for divisor in range(1, isqrt(shard) + 1) if shard % divisor == 0]
+    divisors = small + [shard // divisor for divisor in small]
+    return min(divisors, key=lambda divisor: max(divisor / chunk, chunk / divisor)), shard
 
 
 def crews(job: Job, hardware: Hardware, most_tiles: int) -> list[tuple[Layout, int]]:

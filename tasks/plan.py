@@ -102,6 +102,8 @@ class Plan:
     """Gaussian probe columns of the verifier."""
     seed: int
     warnings: tuple[str, ...] = ()
+    shard: tuple[int, int] | None = None
+    """Rows and columns of a file that holds many chunks of C; None where every chunk is a file."""
     rounding: Rounding = NOT_ROUNDED
     """Lossy storage within max_error."""
 

@@ -83,6 +83,7 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         probes=PROBES,
         seed=SEED,
         warnings=warnings_for(search.job, problem, fit),
+        shard=way.output.shard,
         rounding=rounding,
     )
 
@@ -126,4 +127,5 @@ def _too_small(search: Search, rows: list[Precision]) -> Refused:
     return Refused(
         f"memory of {format_bytes(search.budget)} is too small: the smallest plan needs {mebibytes} MiB "
         f"({format_bytes(least.way.layout.base_bytes)} of it for interpreter and libraries); give --memory {mebibytes}MiB or more"
+        f"{', or a smaller --shard' if search.job.shard else ''}"
     )

@@ -111,7 +111,7 @@ def check_room(job: Job, problem: Problem, plan: Plan, done: Iterable[Measuremen
 
 
 def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
-    spec = OutputSpec(shape=(problem.m, problem.n), dtype=plan.dtype_out, chunks=plan.chunk, codec=plan.codec)
+    spec = OutputSpec(shape=(problem.m, problem.n), dtype=plan.dtype_out, chunks=plan.chunk, codec=plan.codec, shard=plan.shard)
     check_room(job, problem, plan)
     sweep(Path(job.out))
     run_id = new_run_id()

@@ -71,6 +71,7 @@ def plan_section(plan: Plan) -> dict[str, object]:
         "exact": plan.exact,
         "slots": list(plan.slots),
         "chunk": list(plan.chunk),
+        "shard": list(plan.shard) if plan.shard else None,
         "codec": plan.codec,
         "memory_limit_bytes": plan.memory_limit,
         "max_error": plan.max_error,

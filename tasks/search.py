@@ -154,7 +154,7 @@ class Search:
     def _groups(self, whole: Candidate) -> Iterator[Candidate]:
         """A candidate for each choice of tile edges, with k in one slab."""
         m, k, n = self.problem.shape
-        for rows, cols in product(edges(m, whole.output.chunks[0]), edges(n, whole.output.chunks[1])):
+        for rows, cols in product(edges(m, whole.output.objects[0]), edges(n, whole.output.objects[1])):
             if whole.workers <= blocks(m, rows) * blocks(n, cols) <= MOST_TILES:
                 yield replace(whole, tile=TileShape(rows, cols, k))
 
@@ -162,7 +162,8 @@ class Search:
     def _crews(self) -> list[tuple[Layout, int]]:
         m, _, n = self.problem.shape
         *_, finest = outputs(self.job, (m, n), "float64")
-        counts = product({blocks(m, edge) for edge in edges(m, finest.chunks[0])}, {blocks(n, edge) for edge in edges(n, finest.chunks[1])})
+        rows, cols = finest.objects
+        counts = product({blocks(m, edge) for edge in edges(m, rows)}, {blocks(n, edge) for edge in edges(n, cols)})
         return crews(self.job, self.hardware, max(tiles for tiles in map(prod, counts) if tiles <= MOST_TILES))
 
     def _outputs(self, precision: Precision) -> Iterator[OutputSpec]:

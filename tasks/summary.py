@@ -7,7 +7,18 @@ from tasks.plan import LANES, Plan
 from tasks.survey import Problem
 from tasks.tables import Row
 from tasks.units import format_bytes, format_count, format_seconds
-from tasks.wording import asked, bound, change, codec_words, confidence, done_rounding, formula, plan_line, planned_rounding
+from tasks.wording import (
+    asked,
+    bound,
+    change,
+    codec_words,
+    confidence,
+    done_rounding,
+    files_line,
+    formula,
+    plan_line,
+    planned_rounding,
+)
 
 if TYPE_CHECKING:
     from tasks.report import Report
@@ -74,7 +85,7 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
         ("memory", f"{format_bytes(predicted.peak_memory_bytes)} of {format_bytes(plan.memory_limit)}"),
         ("", "each worker: " + ", ".join(f"{name} {format_bytes(count)}" for name, count in predicted.memory_items.items())),
         ("bytes", f"{format_bytes(moved)} moved, {plan.bytes_ratio:.2f} times the least that any schedule can move"),
-        ("stored", f"{codec_words(plan.codec)} in chunks of {plan.chunk[0]} x {plan.chunk[1]}"),
+        ("stored", f"{codec_words(plan.codec)} in {files_line(plan)}"),
     ]
 
 

@@ -7,7 +7,6 @@ stored matrix accordingly.
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -118,8 +117,7 @@ def survey(job: Job) -> Problem:
     )
     _check_inner(problem)
     _check_added(problem)
-    inputs = [Path(path) for path in (job.a, job.b, job.add) if path is not None]
-    check_out(Path(job.out), inputs, job.overwrite)
+    check_out(job.out, [path for path in (job.a, job.b, job.add) if path is not None], job.overwrite)
     return problem
 
 

@@ -128,6 +128,12 @@ def codec_words(codec: str) -> str:
     return f"{codec} (the first tile decides)" if codec in GOALS else codec
 
 
+def files_line(plan: Plan) -> str:
+    """How the product is cut into files."""
+    chunks = f"chunks of {plan.chunk[0]} x {plan.chunk[1]}"
+    return f"{chunks}, shards of {plan.shard[0]} x {plan.shard[1]}" if plan.shard else chunks
+
+
 def plan_line(plan: Plan) -> str:
     """The plan in one line."""
     tile, where = plan.tile, "GPU " if plan.device == "cuda" else ""

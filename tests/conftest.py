@@ -5,6 +5,10 @@ import signal
 
 import pytest
 
+from tests.object_fixtures import flaky, s3, s3_server, s3_settings
+
+__all__ = ["flaky", "s3", "s3_server", "s3_settings"]
+
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, also by every process that a test starts
 
 

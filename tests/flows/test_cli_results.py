@@ -90,3 +90,9 @@ def test_clean_removes_what_an_unfinished_run_left(tmp_path: Path, capsys: pytes
 def test_lines_are_aligned_and_leave_out_what_is_empty() -> None:
     value = {"schema": 1, "plan": {"shape": [4, 5, 6], "seconds": 1.23456789}, "nonfinite": [], "root": ""}
     assert lines(value) == [f"{'schema':<20} 1", "plan", f"  {'shape':<18} 4 x 5 x 6", f"  {'seconds':<18} 1.23457"]
+
+
+def test_a_list_of_mappings_is_shown_as_a_table() -> None:
+    codecs = [{"name": "none", "ratio": 1.0}, {"name": "zstd-3", "ratio": 1.8333333333}]
+    shown = lines({"storage": {"codecs": codecs}})
+    assert shown == ["storage", "  codecs", "    name      ratio", "    none          1", "    zstd-3  1.83333"]

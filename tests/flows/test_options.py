@@ -26,13 +26,13 @@ def test_every_field_of_a_job_is_a_parameter_with_its_docstring() -> None:
 
 def test_options_reach_the_value() -> None:
     app, calls = app_of(Group(Job), Group(Manner))
-    line = "a b c --transpose-b --max-error 1e-3 --memory 2GiB --chunk 8,16 --dtype-out float64 --json - --quiet --workers 3"
+    line = "a b c --transpose-b --max-error 1e-3 --memory 2GiB --chunk 8,16 --shard 8,32 --dtype-out float64 --json - --quiet --workers 3"
     result = CliRunner().invoke(app, line.split())
     assert result.exit_code == 0, result.output
     job, manner = calls[0]
     assert isinstance(job, Job) and isinstance(manner, Manner)
     assert (job.transpose_a, job.transpose_b, job.max_error, job.memory) == (False, True, 1e-3, 2 * 2**30)
-    assert (job.chunk, job.dtype_out, job.workers) == ((8, 16), "float64", 3)
+    assert (job.chunk, job.shard, job.dtype_out, job.workers) == ((8, 16), (8, 32), "float64", 3)
     assert (manner.json_path, manner.quiet, manner.html_path) == ("-", True, None)
 
 
@@ -56,6 +56,7 @@ def test_what_is_not_given_keeps_the_default_of_the_value() -> None:
         ("--workers 0", "workers"),
         ("--chunk 0,4", "at least 1"),
         ("--chunk 4", "chunk"),
+        ("--shard 8,12 --chunk 8,8", "such as 8,16"),
         ("--dtype-out int8", "dtype_out"),
         ("--beta 2", "beta and add belong together"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 from numcodecs import LZ4, Blosc, GZip, Shuffle, Zlib, Zstd
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec
 
 from storage import OutputSpec, Staging, certify, create_staging, publish, write_block
 
@@ -77,6 +77,12 @@ THIN: dict[str, Write] = {
     "v3-v2-keys": v3(chunk_key_encoding={"name": "v2", "separator": "/"}),
     "v3-stacked": v3(chunks=(4, SHAPE[1]), compressors=[BloscCodec()]),
     "v3-one-chunk": v3(chunks=(64, 64), compressors=[ZstdCodec()]),
+    "v3-sharded": v3(shards=(16, 10), compressors=[BloscCodec()]),
+    "v3-sharded-none": v3(shards=(16, 10)),
+    "v3-sharded-none-crc": v3(shards=(8, 20), compressors=[Crc32cCodec()]),
+    "v3-sharded-big-crc": v3(shards=(24, 5), serializer=BytesCodec(endian="big"), compressors=[ZstdCodec(), Crc32cCodec()]),
+    "v3-sharded-one": v3(shards=(24, 20), compressors=[GzipCodec(), Crc32cCodec()]),
+    "v3-sharded-no-crc": v3(chunks=(16, 10), serializer=ShardingCodec(chunk_shape=CHUNKS, index_codecs=[BytesCodec()])),
     "v2-none": v2(),
     "v2-big": v2_big,
     "v2-blosc": v2(compressors=Blosc(cname="lz4", shuffle=Blosc.BITSHUFFLE)),
@@ -86,7 +92,11 @@ THIN: dict[str, Write] = {
     "v2-slashes": v2(chunk_key_encoding={"name": "v2", "separator": "/"}),
 }
 FALLBACK: dict[str, Write] = {
-    "v3-sharded": v3(shards=(16, 10), compressors=[BloscCodec()]),
+    "v3-sharded-transposed": v3(shards=(16, 10), filters=[TransposeCodec(order=(1, 0))], compressors=[BloscCodec()]),
+    "v3-sharded-twice": v3(shards=(16, 10), chunks=(8, 10), serializer=ShardingCodec(chunk_shape=(8, 5))),
+    "v3-sharded-big-index": v3(
+        chunks=(16, 10), serializer=ShardingCodec(chunk_shape=CHUNKS, index_codecs=[BytesCodec(endian="big"), Crc32cCodec()])
+    ),
     "v3-transposed": v3(filters=[TransposeCodec(order=(1, 0))]),
     "v3-two-compressors": v3(compressors=[GzipCodec(), ZstdCodec()]),
     "v2-f-order": v2(order="F"),

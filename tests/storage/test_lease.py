@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -30,7 +31,7 @@ from storage import (
     take_over,
 )
 from storage import lease as module
-from storage.lease import HOLDER, HOLDER_BYTES, Holder, read_holder, this_process
+from storage.lease import HOLDER, HOLDER_BYTES, JUST_MADE_SECONDS, Holder, read_holder, this_process
 
 ROOT = Path(__file__).parents[2]
 SHORT = 0.3
@@ -71,8 +72,20 @@ def waited(found: Found) -> bool:
     return seconds(require_free, found, SHORT) >= SHORT
 
 
-def test_a_folder_without_a_holder_is_free(found: Found) -> None:
-    assert read_holder(found) is None and not waited(found)
+def test_a_folder_without_a_holder_is_free_once_it_is_not_just_made(found: Found) -> None:
+    assert read_holder(found) is None
+    assert JUST_MADE_SECONDS <= seconds(require_free, found) < JUST_MADE_SECONDS + 2
+    assert not waited(take_over(found))
+
+
+def test_a_folder_that_was_just_made_gets_its_holder_in_a_moment(found: Found, staging: Staging) -> None:
+    leases: list[Lease] = []
+    late = threading.Timer(JUST_MADE_SECONDS / 3, lambda: leases.append(Lease.take(staging)))
+    late.start()
+    with pytest.raises(Refused, match="is being written by process"):
+        require_free(found)
+    late.join()
+    leases[0].release()
 
 
 def test_a_living_holder_is_named_soon(found: Found, staging: Staging) -> None:
@@ -91,7 +104,7 @@ def test_releasing_lets_go_at_once_and_may_be_repeated(found: Found, staging: St
     lease = Lease.take(staging)
     lease.release()
     lease.release()
-    assert not waited(found)
+    assert seconds(require_free, found) < JUST_MADE_SECONDS + 2
     with Lease.take(take_over(found).staging(staging.spec, "process")) as again:
         assert not again.lost.is_set()
 

@@ -34,6 +34,8 @@ def test_default_chunks_by_example() -> None:
         ({"shape": (0, 3)}, "at least 1"),
         ({"chunks": (2, 0)}, "at least 1"),
         ({"codec": "lzma"}, "not known"),
+        ({"shard": (8, 6)}, r"shard \(8, 6\) must be whole multiples of chunks \(4, 4\)"),
+        ({"shard": (0, 4)}, "whole multiples"),
         ({"chunks": (1 << 15, 1 << 14), "shape": (1 << 15, 1 << 14)}, str(LARGEST_CHUNK_BYTES)),
     ],
 )

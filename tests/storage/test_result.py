@@ -121,7 +121,7 @@ def test_what_is_no_result_is_bad_input(tmp_path: Path) -> None:
         with open_result(tmp_path / name) as opened, pytest.raises(BadInput, match=rf"{name} is no result of gemmflow"):
             _ = opened.root
     (tmp_path / "file").touch()
-    for name, why in (("gone", "cannot be opened"), ("file", "it is a file"), ("gone/deep", "cannot be opened")):
+    for name, why in (("gone", "does not exist"), ("file", "it is a file"), ("gone/deep", "does not exist")):
         with pytest.raises(BadInput, match=why), open_result(tmp_path / name):
             pass
     with pytest.raises(BadInput, match="does not exist: check the path"):

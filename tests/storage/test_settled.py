@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import zarr
 
-from storage import CODECS, DiskFull, GemmflowError, OutputSpec, create_staging, declare_codec, read_settled, settle, settled
+from storage import CODECS, DiskFull, GemmflowError, OutputSpec, TakenOver, create_staging, declare_codec, read_settled, settle, settled
 from storage.sync import PARTIAL
 
 
@@ -79,7 +79,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_is_gone_is_no_surprise(tmp_path: Path) -> None:
-    with pytest.raises(GemmflowError, match="is gone: the run was published or discarded meanwhile"):
+    with pytest.raises(TakenOver, match="is gone: the run ended or was taken over meanwhile"):
         settle(tmp_path / "none" / "codec", lambda: {"codec": "none"})
 
 

@@ -94,6 +94,15 @@ def test_damaged_metadata_is_bad_input_in_one_line(tmp_path: Path, changes: dict
     assert "\n" not in str(caught.value)
 
 
+def test_chunks_of_differing_sizes_are_refused(tmp_path: Path) -> None:
+    """zarr-python 3.2 and later write them where a setting allows it."""
+    create(tmp_path / "a")
+    grid = {"name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": [[1, 3], [6]]}}
+    edit(tmp_path / "a/zarr.json", chunk_grid=grid)
+    with pytest.raises(BadInput, match="has a rectilinear chunk grid: write the array again with chunks of one size"):
+        open_matrix(tmp_path / "a")
+
+
 def test_metadata_that_is_no_json_is_bad_input(tmp_path: Path) -> None:
     for name in ("zarr.json", ".zarray"):
         (tmp_path / name).mkdir(exist_ok=True)

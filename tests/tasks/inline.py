@@ -25,6 +25,7 @@ class Way:
     kept: tuple[bool, bool] = (False, False)
     residency: str = "C"
     chunk: tuple[int, int] = (8, 8)
+    shard: tuple[int, int] | None = None
     arithmetic: str = "float32"
     dtype_out: str = "float32"
     transpose: tuple[bool, bool] = (False, False)
@@ -63,7 +64,7 @@ def recipe_for(folder: Path, operands: tuple[np.ndarray, np.ndarray], way: Way, 
     (m, k), n = operands[0].shape, operands[1].shape[1]
     chunk = (min(way.chunk[0], m), min(way.chunk[1], n))
     grid = (blocks(m, way.tile[0]), blocks(n, way.tile[1]), blocks(k, way.tile[2]))
-    spec = OutputSpec(shape=(m, n), dtype=way.dtype_out, chunks=chunk, codec=way.codec)
+    spec = OutputSpec(shape=(m, n), dtype=way.dtype_out, chunks=chunk, codec=way.codec, shard=way.shard)
     staging: Staging = create_staging(folder / "C", spec, "process", "run")
     row = ARITHMETICS[way.arithmetic]
     bound = 0.0 if way.exact else row.bound(k, (a.dtype, b.dtype), way.dtype_out, epilogue=way.alpha != 1 or added is not None)

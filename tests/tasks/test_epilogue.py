@@ -25,8 +25,9 @@ def test_values_are_rounded_to_the_stored_type_and_nothing_more(tmp_path, stored
     np.testing.assert_array_equal(accumulator.numpy(), before.astype(stored).astype(np.float64))
 
 
-def test_an_edge_tile_is_stored_in_its_place(tmp_path):
-    made = recipe(tmp_path)
+@pytest.mark.parametrize("shard", [None, (16, 8), (16, 16)])
+def test_an_edge_tile_is_stored_in_its_place(tmp_path, shard):
+    made = recipe(tmp_path, shard=shard)
     for index in range(len(made.walk)):
         tile = made.walk[index]
         shape = tile.rows[1] - tile.rows[0], tile.cols[1] - tile.cols[0]
@@ -36,6 +37,14 @@ def test_an_edge_tile_is_stored_in_its_place(tmp_path):
         tile = made.walk[index]
         wanted[slice(*tile.rows), slice(*tile.cols)] = index
     np.testing.assert_array_equal(result(made), wanted)
+
+
+@pytest.mark.parametrize(("shard", "keys"), [((16, 16), {"c/0/0"}), ((8, 16), {"c/0/0", "c/1/0"})])
+def test_a_tile_writes_its_shards_whole_with_values_of_the_stored_type(tmp_path, shard, keys):
+    made = recipe(tmp_path, shard=shard, arithmetic="float64", dtype_out="float16")
+    values = torch.arange(256, dtype=torch.float64).reshape(16, 16)
+    assert {record.key for record in store_tile(made, made.walk[0], values, Lanes())} == keys
+    np.testing.assert_array_equal(result(made)[:16, :16], values.numpy())
 
 
 def test_time_goes_to_encode_and_write(tmp_path):

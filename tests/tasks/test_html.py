@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
@@ -104,3 +105,11 @@ def test_nothing_is_wider_than_the_window(page, tmp_path, width):
     found = re.search(r"<body>(\d+)</body>", shown)
     assert found, shown[-400:]
     assert int(found[1]) <= width
+
+
+def test_the_codecs_that_were_weighed_have_a_table_and_a_named_one_has_none():
+    made = report()
+    page = render_html(made)
+    assert "Codecs weighed" in page
+    assert all(f"<td>{row.name}</td><td>{row.verdict}</td>" in page for row in made.stored.codecs)
+    assert "Codecs weighed" not in render_html(replace(made, stored=replace(made.stored, codecs=())))

@@ -10,7 +10,7 @@ from tests.tasks.machines import job
 
 
 def test_a_job_is_frozen_and_travels():
-    made = job(memory="1GiB", max_error=1e-6, chunk=(8, 9))
+    made = job(memory="1GiB", max_error=1e-6, chunk=(8, 9), shard=(16, 9))
     assert pickle.loads(pickle.dumps(made)) == made
     assert Job.model_validate_json(made.model_dump_json()) == made
     with pytest.raises(ValueError, match="frozen"):
@@ -33,7 +33,14 @@ def test_paths_become_absolute_and_links_stay(tmp_path, monkeypatch):
     assert made.out == str(tmp_path / "link" / "out.zarr")
 
 
+def test_urls_pass_untouched():
+    made = make_job(a="s3://lab/a b.zarr/", b="~/b.npy", out="C", add="s3://lab/c0", beta=1.0)
+    assert (made.a, made.add) == ("s3://lab/a b.zarr", "s3://lab/c0")
+
+
 BAD = [
+    ({"a": "gs://lab/a"}, "^gs://lab/a has the scheme gs://, which gemmflow does not read: give a path or s3://bucket/key"),
+    ({"out": "s3://lab"}, "s3://lab does not name an object"),
     ({"memory": "lots"}, "'lots' is not a size"),
     ({"memory": 1.5}, "1.5 is not a size"),
     ({"memory": "1MiB"}, "memory is 1.00 MiB"),
@@ -49,6 +56,9 @@ BAD = [
     ({"cluster": "lcoal"}, "did you mean local"),
     ({"chunk": (0, 3)}, "chunk is 0,3"),
     ({"chunk": (1,)}, "chunk is 1: give rows and columns"),
+    ({"shard": (0, 3)}, "shard is 0,3: both edges must be at least 1"),
+    ({"shard": (1, 2, 3)}, "shard is 1,2,3: give rows and columns"),
+    ({"shard": (5, 4), "chunk": (2, 2)}, "shard is 5,4 but chunk is 2,2: give whole multiples of the chunk, such as 6,4"),
     ({"workers": 0}, "workers: input should be greater than or equal to 1, not 0"),
     ({"workers": 2.5}, "not 2.5"),
     ({"dtype_out": "complex64"}, "dtype_out: .*not 'complex64'"),

@@ -41,6 +41,13 @@ def test_an_added_matrix_and_input_chunks_are_counted():
     assert added["output encoding"] == plain["output encoding"] + 2000 * 1000 * (8 + 8)
 
 
+def test_a_shard_costs_its_chunks_buffers_and_its_index():
+    way = candidate(SHAPE, (2000, 1000, 300), arithmetic="float64")
+    whole, sharded = (replace(way, output=replace(way.output, chunks=(100, 100), shard=shard)) for shard in (None, (2000, 1000)))
+    more = tile_memory(problem(SHAPE), sharded).host_bytes - tile_memory(problem(SHAPE), whole).host_bytes
+    assert 200 * 16 <= more < 200 * 200
+
+
 def test_a_device_holds_the_work_and_the_host_only_what_is_staged():
     on_host = tile_memory(problem(SHAPE), candidate(SHAPE, (2000, 1000, 300)))
     split = tile_memory(problem(SHAPE), candidate(SHAPE, (2000, 1000, 300), device="cuda"))

@@ -50,6 +50,27 @@ def test_a_chunk_that_was_asked_for_is_the_only_one():
     assert [spec.chunks for spec in outputs(job(chunk=(300, 9999)), (1000, 1000), "float32")] == [(300, 1000)]
 
 
+@given(
+    st.tuples(st.integers(1, 20_000), st.integers(1, 20_000)),
+    st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
+    st.one_of(st.none(), st.tuples(st.integers(1, 2000), st.integers(1, 2000))),
+)
+def test_shards_are_whole_chunks_as_asked_or_span_the_product(shape, shard, chunk):
+    if chunk:
+        shard = tuple(max(1, edge // unit) * unit for edge, unit in zip(shard, chunk, strict=True))
+    (spec,) = outputs(job(chunk=chunk, shard=shard), shape, "float32")
+    for got, unit, asked, extent in zip(spec.shard, spec.chunks, shard, shape, strict=True):
+        assert got % unit == 0
+        assert got == asked or (asked >= extent and extent <= got < extent + unit)
+    if chunk:
+        assert spec.chunks == tuple(min(pair) for pair in zip(chunk, shape, strict=True))
+        assert all(got <= asked for got, asked in zip(spec.shard, shard, strict=True))
+
+
+def test_the_chunks_of_a_shard_are_as_near_to_the_default_as_its_divisors_allow():
+    assert [spec.chunks for spec in outputs(job(shard=(8192, 6000)), (100_000, 100_000), "float32")] == [(2048, 2000)]
+
+
 def test_a_codec_that_was_asked_for_is_used():
     assert {spec.codec for spec in outputs(job(codec="zstd"), (1000, 1000), "float32")} == {"zstd"}
 

@@ -52,6 +52,19 @@ def planned(made, machine, budget, **fields):
         return make_plan(job(memory=named_mebibytes(refusal) * MIB, **fields), made, machine)
 
 
+@settings(deadline=None, max_examples=10)
+@given(problems(), st.sampled_from(MACHINES), BUDGETS, st.tuples(st.integers(1, 6), st.integers(1, 6)))
+def test_tiles_are_whole_shards(made, machine, budget, counts):
+    shard = 500 * counts[0], 300 * counts[1]
+    plan = planned(made, machine, budget, chunk=(500, 300), shard=shard)
+    for edge, unit, chunk, asked, extent in zip(
+        (plan.tile.rows, plan.tile.cols), plan.shard, plan.chunk, shard, (made.m, made.n), strict=True
+    ):
+        assert edge % unit == 0 or edge == extent
+        assert unit % chunk == 0 and unit <= asked
+    assert plan.predicted.peak_memory_bytes <= plan.memory_limit
+
+
 @settings(deadline=None, max_examples=60)
 @given(problems(), st.sampled_from(MACHINES), BUDGETS)
 def test_a_plan_keeps_its_memory_covers_the_product_and_moves_no_fewer_bytes_than_possible(made, machine, budget):

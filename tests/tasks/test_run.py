@@ -95,7 +95,7 @@ def test_a_run_that_rounds_keeps_what_was_asked_and_stores_less(inputs, cluster)
     exact = a.astype(float) @ b.astype(float)
     sizes = {}
     for mode in ("no", "auto"):
-        run = prepare(*planned(folder, max_error=1e-3, round=mode, overwrite=True), cluster)
+        run = prepare(*planned(folder, max_error=1e-3, round=mode, codec="blosc-zstd", overwrite=True), cluster)
         outcome = multiply(run, cluster, lambda _: None)
         certificate = verify(run, outcome)
         sizes[mode] = publish(run, outcome, certificate).bytes_stored
