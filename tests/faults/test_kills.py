@@ -9,12 +9,13 @@ A campaign is one OUT: killed, started again and killed again, until it is whole
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
 from unittest import mock
 
 import numpy as np
@@ -26,7 +27,7 @@ from tasks.checkup import Ask
 from tasks.clusters import Cluster, ClusterSpec, open_cluster
 from tasks.run import WINDOW
 from tests.faults.world import SITE, TILES, WORKERS, Done, World
-from tests.flows.processes import wait_until
+from tests.flows.processes import Command, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]
 
@@ -58,14 +59,12 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Truth]:
 @pytest.fixture
 def world(truth: Truth) -> Iterator[World]:
     """The folder, nothing at OUT, nothing computed."""
-    upkeep_removes(truth.world)
+    empty(truth.world)
     truth.world.forget()
     yield truth.world
 
 
-def upkeep_removes(world: World) -> None:
-    import shutil
-
+def empty(world: World) -> None:
     shutil.rmtree(world.out, ignore_errors=True)
     for name in world.beside():
         shutil.rmtree(world.data / name)
@@ -137,7 +136,7 @@ RANDOM = 5
 
 
 def test_fifty_moments_are_covered() -> None:
-    faults = [*sum(EVERYTHING.values(), []), *sum(DRIVER.values(), []), *WORKER.split(",")]
+    faults = [*chain(*EVERYTHING.values(), *DRIVER.values()), *WORKER.split(",")]
     assert len(faults) + 3 * RANDOM == 50
     for step in ("chunk written", "chunk fsynced", "chunk renamed", "tile recorded", "exchange before", "exchange after"):
         assert sum(fault.startswith(step) for fault in faults) >= 5, step
@@ -170,6 +169,17 @@ def test_workers_killed_at_every_step_do_not_end_the_run(world: World, truth: Tr
     check(truth, 6)
 
 
+def test_a_codec_that_the_data_choose_stays_chosen(world: World, truth: Truth) -> None:
+    """Killed while the first tile decides, and after that; the values are those of any codec."""
+    auto = (*POWER, "--codec", "auto")
+    for fault in ("tile computing:1:all", "chunk written:1:all", "tile recorded:2:all", "tile recorded:9:driver"):
+        assert world.run(*auto, fault=fault).code == -signal.SIGKILL
+    done = world.run(*auto)
+    assert done.code == 0, done
+    assert [chunk.values for chunk in world.chunks()] == [chunk.values for chunk in truth.chunks]
+    assert upkeep.verify(world.out, Ask(full=True)).sound and world.beside() == []
+
+
 def test_workers_killed_at_random_times_do_not_end_the_run(world: World, truth: Truth) -> None:
     draw = random.Random(1)
     command = world.start(*POWER, seconds=0.3)
@@ -192,7 +202,7 @@ def test_killed_at_random_times(victim: str, world: World, truth: Truth, held: C
                 kills += 1
                 for process in [command.process] if victim == "driver" else command.family():
                     process.kill()
-        upkeep_if_whole(world, truth, kills)
+        check_if_whole(world, truth, kills)
     if not world.out.exists():
         assert world.run(*POWER, *more).code == 0
     upkeep.clean(world.out)
@@ -200,24 +210,21 @@ def test_killed_at_random_times(victim: str, world: World, truth: Truth, held: C
 
 
 @contextmanager
-def started(world: World, more: tuple[str, ...]) -> Iterator[object]:
+def started(world: World, more: tuple[str, ...]) -> Iterator[Command]:
     command = world.start(*POWER, *more)
     yield command
-    end: Done = world.end(command)
-    assert end.code in (0, -signal.SIGKILL), end
+    done: Done = world.end(command)
+    assert done.code in (0, -signal.SIGKILL), done
 
 
-def upkeep_if_whole(world: World, truth: Truth, kills: int) -> None:
+def check_if_whole(world: World, truth: Truth, kills: int) -> None:
     """A run that was killed too late, or not at all, is checked; the next one starts afresh."""
     if world.out.exists() and kills < RANDOM:
         upkeep.clean(world.out)
         check(truth, kills)
-        upkeep_removes(world)
+        empty(world)
         world.forget()
 
 
-def workers_of(command) -> list[psutil.Process]:
+def workers_of(command: Command) -> list[psutil.Process]:
     return [process for process in command.family() if any("tasks.worker" in part for part in process.cmdline())]
-
-
-__all__ = ["Path"]

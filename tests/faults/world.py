@@ -13,7 +13,6 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-import psutil
 import zarr
 
 from flows.samples import Sample, write_sample
@@ -89,16 +88,19 @@ class World:
 
     def start(self, *more: str, fault: str = "", line: tuple[str, ...] | None = None, **tricks: object) -> Command:
         """The multiplication, or another command line, in a process group of its own."""
-        environment = {
+        self.strike(*filter(None, fault.split(",")))
+        self.commands.append(Command([*(line or self.line), *more], self.folder, self.environment(**tricks)))
+        return self.commands[-1]
+
+    def environment(self, **tricks: object) -> dict[str, str]:
+        """What a process of a run needs to know."""
+        return {
             "PYTHONPATH": str(SITE),
             "GEMMFLOW_CACHE": str(self.cache),
             "GEMMFLOW_FAULTS": str(self.faults),
             "TMPDIR": str(self.scratch),
             "GEMMFLOW_TRICKS": json.dumps(self.tricks | tricks),
         }
-        self.strike(*filter(None, fault.split(",")))
-        self.commands.append(Command([*(line or self.line), *more], self.folder, environment))
-        return self.commands[-1]
 
     @property
     def line(self) -> tuple[str, ...]:
@@ -168,8 +170,3 @@ class World:
     def close(self) -> None:
         for command in self.commands:
             command.clean()
-
-
-def worker_of(command: Command) -> psutil.Process:
-    """One of the processes that compute."""
-    return next(process for process in command.family() if any("tasks.worker" in part for part in process.cmdline()))
