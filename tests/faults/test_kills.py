@@ -193,15 +193,17 @@ def test_workers_killed_at_random_times_do_not_end_the_run(world: World, truth: 
 
 @pytest.mark.parametrize("victim", ["driver", "all"])
 def test_killed_at_random_times(victim: str, world: World, truth: Truth, held: Cluster) -> None:
-    draw, kills = random.Random(victim), 0
+    draw, kills, span = random.Random(victim), 0, truth.seconds
     more = ("--cluster", held.address) if victim == "driver" else ()
     while kills < RANDOM:
         with started(world, more) as command:
-            time.sleep(draw.uniform(0.5, 1.0) * truth.seconds)
+            time.sleep(draw.uniform(0.2, 1.0) * span)
             if command.process.poll() is None:
                 kills += 1
                 for process in [command.process] if victim == "driver" else command.family():
                     process.kill()
+            else:
+                span *= 0.7  # it was over before
         check_if_whole(world, truth, kills)
     if not world.out.exists():
         assert world.run(*POWER, *more).code == 0

@@ -78,7 +78,8 @@ preload()
 os.setgid(65534)
 os.setuid(65534)
 out = Path(sys.argv[1])
-for attempt in (lambda: check_out(out, [], False), lambda: create_staging(out, OutputSpec((4, 4), "float32", (2, 2), "none"), "power", "r")):
+spec = OutputSpec((4, 4), "float32", (2, 2), "none")
+for attempt in (lambda: check_out(out, [], False), lambda: create_staging(out, spec, "power", "r")):
     try:
         attempt()
     except BadInput as error:

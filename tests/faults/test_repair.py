@@ -1,6 +1,5 @@
 """A stored result is damaged, found out and mended on the command line; a repair that cannot be proved changes nothing."""
 
-import os
 import shutil
 
 import numpy as np
@@ -275,7 +274,7 @@ def consistent_lie(lab: Lab, one: str, other: str) -> None:
         manifest, root = result.manifest, result.root
     parts = [lab.out / one, lab.out / other, lab.world.scratch / "swapped"]
     for source, target in ((0, 2), (1, 0), (2, 1)):
-        os.replace(parts[source], parts[target])
+        parts[source].replace(parts[target])
     names = {one: other, other: one}
     known = {chunk.key: chunk for chunk in manifest.chunks}
     chunks = tuple(known[names.get(key, key)].__class__(key, *rest(known[names.get(key, key)])) for key in known)

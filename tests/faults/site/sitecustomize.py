@@ -1,7 +1,8 @@
 """What a fault test puts first on the path of every process of a run: faults at chosen steps, without a line in the code itself.
 
     GEMMFLOW_FAULTS  folder of the test
-        fault        a line that is new for each command, then lines STEP:N:VICTIM: kill VICTIM (self, driver, all) when a process reaches STEP for the N-th time
+        fault        a line that is new for each command, then lines STEP:N:VICTIM:
+                     kill VICTIM (self, driver, all) when a process reaches STEP for the N-th time
         struck       gets a line for each that has struck; none strikes twice
         computed     gets a line for every tile that is begun
         driver       process id of the latest command
@@ -63,10 +64,10 @@ def strike(fault, victim):
 def marked():
     """Every other process that carries the mark of this command."""
     mark = f"GEMMFLOW_MARK={os.environ['GEMMFLOW_MARK']}".encode()
-    for entry in os.listdir("/proc"):
+    for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if entry.isdigit() and int(entry) != os.getpid() and mark in Path("/proc", entry, "environ").read_bytes().split(b"\0"):
-                yield int(entry)
+            if int(entry.name) != os.getpid() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
 
 
 def kind_of(path):
@@ -98,8 +99,7 @@ def around(owner, name, kind, steps):
 def opened(descriptor, *_):
     """The kind of an open file; a chunk has its place under a temporary name still."""
     with contextlib.suppress(OSError):
-        name = os.readlink(f"/proc/self/fd/{descriptor}")
-        return kind_of(TEMPORARY.sub("", name))
+        return kind_of(TEMPORARY.sub("", str(Path(f"/proc/self/fd/{descriptor}").readlink())))
     return ""
 
 
