@@ -186,7 +186,13 @@ def _thin_v3(header: Header) -> ThinZarr | None:
     stored = header.native.newbyteorder(layout.order).str
     chain = replace(layout.chain, element=stored)
     named = ChunkKeys(f"{prefix}{separator}" if prefix else "", separator)
-    return ThinZarr(header.folder, header.file, layout.chunks, stored, chain, named, fill, layout.shards)
+    return ThinZarr(header.folder, header.file, layout.chunks, stored, chain, named, b"" if _is_result(document) else fill, layout.shards)
+
+
+def _is_result(document: Document) -> bool:
+    """Whether gemmflow published the array, and so wrote every chunk of it: a missing one is lost, not empty."""
+    certificate = document.get("attributes", {}).get("gemmflow")
+    return isinstance(certificate, dict) and bool(certificate.get("root"))
 
 
 def _layout(document: Document, itemsize: int) -> Layout | None:

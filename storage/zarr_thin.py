@@ -54,7 +54,7 @@ class ThinZarr:
     keys: ChunkKeys
     """How chunk files are named."""
     fill: bytes
-    """Bytes of one element, in native order, of a chunk that was never written."""
+    """Bytes of one element, in native order, of a chunk that was never written; empty where every chunk was, as in a result."""
     shards: Shards | None = None
     """How chunks lie in shards; None where every chunk is a file."""
 
@@ -91,8 +91,10 @@ class ThinZarr:
                 if self.shards:
                     return self._decode_shard(file, self.shards.read_index(file), region, piece)
                 return self._decode_piece(file, Span(0, file.size), region, piece.inside)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             require_header(self.folder, self.header)
+            if not self.fill:
+                raise corrupt(self.folder, key, "is missing") from error
             return self._fill(region)
         except Undecodable as error:
             raise corrupt(self.folder, key, str(error)) from error
@@ -111,6 +113,8 @@ class ThinZarr:
 
     def _fill(self, region: Block) -> int:
         """What was never written reads as the fill value, and nothing is decoded."""
+        if not self.fill:
+            raise Undecodable("is missing")
         region[...] = np.frombuffer(self.fill, region.dtype)[0]
         return 0
 
