@@ -16,7 +16,7 @@ from storage.errors import BadInput, Refused
 from storage.folder import LocalFolder
 from storage.manifest import FOLDER
 from storage.publish import RENAME_EXCHANGE, UNSUPPORTED, rename_with
-from storage.staging import PROBE, held, parent_error, require_parent
+from storage.staging import PROBE, discard_rest, held, parent_error, require_parent
 from storage.sync import PARTIAL
 from storage.zarr_header import is_array
 
@@ -40,6 +40,7 @@ def check_out(out: str | Path, inputs: Sequence[str | Path], overwrite: bool) ->
             _check_apart(Path(out), Path(given))
     place = require_parent(Path(out))
     if os.path.lexists(place):
+        discard_rest(place)
         _check_replaceable(place, overwrite)
     if not os.access(place.parent, os.W_OK | os.X_OK):
         raise BadInput(f"the folder {place.parent} cannot be written: choose another place or change its permissions")

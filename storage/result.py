@@ -32,6 +32,14 @@ class Result:
     folder: Path
     """A path that stays with this result, whatever happens to OUT."""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether this is still what lies at OUT."""
+        try:
+            return os.path.samestat(self.folder.stat(), self.out.stat())
+        except OSError:
+            return False
+
     @cached_property
     def seal(self) -> Seal | None:
         """What opens it, its key found; None where it is plain. Raises BadInput where the key is missing or another one."""

@@ -174,6 +174,13 @@ def discard(staging: Staging | Found) -> None:
     sweep(Path(out))
 
 
+def discard_rest(out: Path) -> None:
+    """Remove the staging folder that holds no array any more: its run was killed after its last step, and OUT is whole."""
+    found = find_staging(out)
+    if found is not None and not (found.folder / "array").is_dir():
+        discard(found)
+
+
 def taken_over(staging: Staging) -> TakenOver:
     """The error for a run that finds its folder gone."""
     return TakenOver(

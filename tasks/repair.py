@@ -101,10 +101,11 @@ def _mended(result: Result, full: bool, means: Means, cluster: str | None) -> Re
     damages = tuple(damage.key for damage in scrub(result, full))
     tiles = damaged_tiles(result, list(damages))
     if not damages:
+        _clear(result.out)
         return Repaired(out, (), (), True, found.root, 0.0)
     origin = origin_of(found, out)
     origin = replace(origin, job=origin.job.model_copy(update={"cluster": cluster or origin.job.cluster}))
-    work = _Repair(result, found, origin, _begin(found, origin))
+    work = _Repair(result, found, origin, _begin(result, found))
     try:
         root = work.mend(damages, tiles, means)
     finally:
@@ -113,15 +114,28 @@ def _mended(result: Result, full: bool, means: Means, cluster: str | None) -> Re
     return Repaired(out, damages, tiles, root == found.root, root, 0.0)
 
 
-def _begin(found: Assessment, origin: Origin) -> Staging:
-    place = Path(origin.job.out)
+def _begin(result: Result, found: Assessment) -> Staging:
+    """The staging folder; from now on nobody else exchanges OUT, so it is asked now whether somebody just did."""
+    place = Path(result.out)
     left = find_staging(place)
     if left is not None:
         require_free(left)
-        if not began_as(REPAIR, left):
+        if left.folder.is_dir() and not began_as(REPAIR, left):
             raise Refused(f"{place} has an unfinished run in {left.folder}: finish it, or remove it with gemmflow clean {place}")
         discard(left)
-    return create_staging(place, found.spec, "power", new_run_id(), [REPAIR], found.seal)
+    staging = create_staging(place, found.spec, "power", new_run_id(), [REPAIR], found.seal)
+    if not result.is_current:
+        discard(staging)
+        raise Refused(f"{place} was replaced by another result while it was checked: repair it again")
+    return staging
+
+
+def _clear(out: Path) -> None:
+    """Remove what a repair left that was killed after its last step."""
+    left = find_staging(out)
+    if left is not None and began_as(REPAIR, left):
+        require_free(left)
+        discard(left)
 
 
 class _Repair:

@@ -46,6 +46,11 @@ def with_a(values: np.ndarray) -> Callable[[World], None]:
     return lambda world: world.npy("X.npy", values)
 
 
+def old_result(world: World) -> None:
+    """A.zarr as a version wrote it that knew no manifests."""
+    world.edit("A.zarr/zarr.json", attributes={"gemmflow": {"run_id": "20250101-000000-abcd"}})
+
+
 X = "multiply X.npy B.zarr C.zarr"
 STRUCTURED = np.zeros(SHAPE, [("re", "f4"), ("im", "f4")])
 
@@ -215,6 +220,20 @@ VALUES = [
     Row("info of an input", "info A.zarr", 2, ("A.zarr is no result of gemmflow",)),
     Row("info of nothing", "info no.zarr", 2, ("no.zarr does not exist", "check the path")),
     Row("verify of nothing", "verify no.zarr", 2, ("no.zarr does not exist", "check the path")),
+    Row("verify of a plain array", "verify A.zarr", 2, ("A.zarr is no result of gemmflow",)),
+    Row("verify of a result without a manifest", "verify A.zarr", 2, ("A.zarr has no manifest", "--overwrite"), old_result),
+    Row("verify of a file", "verify x.txt", 2, ("x.txt is no result of gemmflow", "a file"), lambda w: w.text("x.txt", "1 2 3")),
+    Row("verify of a folder", "verify x", 2, ("x is no result of gemmflow",), lambda w: w.folder_with("x", "f")),
+    Row("a root of too few digits", "verify A.zarr --expect-root 12ab", 2, ("expect_root is '12ab'", "64 hexadecimal digits")),
+    Row("a root that is no number", f"verify A.zarr --expect-root {'x' * 64}", 2, ("expect_root", "64 hexadecimal digits")),
+    Row("a root forgotten", "verify A.zarr --expect-root", 2, ("--expect-root", "requires an argument")),
+    Row("repair of nothing", "repair no.zarr", 2, ("no.zarr", "check the path")),
+    Row("repair of a plain array", "repair A.zarr", 2, ("A.zarr is no result of gemmflow",)),
+    Row("repair of a result without a manifest", "repair A.zarr", 2, ("A.zarr has no manifest", "--overwrite"), old_result),
+    Row("repair of a file", "repair x.txt", 2, ("x.txt is no result of gemmflow",), lambda w: w.text("x.txt", "1 2 3")),
+    Row("clean where there is no folder", "clean no/C.zarr", 2, ("/no does not exist", "check the path")),
+    Row("clean without OUT", "clean", 2, ("Missing argument", "OUT")),
+    Row("info of a result without a manifest", "info A.zarr", 2, ("A.zarr has no manifest",), old_result),
     Row("a batch with a page", "batch j.yaml --html r.html", 2, ("No such option", "--html")),
     Row("a demo in too little memory", "demo --memory 100MiB", 2, ("100 MiB", "the demo needs 384 MiB or more")),
 ]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections import namedtuple
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
-from storage import BadInput, GemmflowError, Refused, check_out, check_space, place
+from storage import BadInput, GemmflowError, OutputSpec, Refused, check_out, check_space, create_staging, place
 
 
 @pytest.fixture
@@ -53,6 +54,18 @@ def test_a_hard_link_to_an_input_is_found(tmp_path: Path) -> None:
     os.link(tmp_path / "a.npy", tmp_path / "b.npy")
     with pytest.raises(BadInput, match="is also the input"):
         check_out(tmp_path / "b.npy", [tmp_path / "a.npy"], True)
+
+
+def test_what_a_run_left_that_was_killed_after_its_last_step_goes(tmp_path: Path, array: Path) -> None:
+    spec = OutputSpec((4, 4), "float32", (2, 2), "none")
+    unfinished = create_staging(array, spec, "process", "running")
+    with pytest.raises(BadInput, match="exists"):
+        check_out(array, [], False)
+    assert Path(unfinished.array).is_dir()
+    shutil.rmtree(unfinished.array)  # as if it had become OUT
+    with pytest.raises(BadInput, match="exists"):
+        check_out(array, [], False)
+    assert list(tmp_path.iterdir()) == [array]
 
 
 def test_what_exists_is_replaced_only_when_asked(array: Path) -> None:

@@ -49,6 +49,17 @@ def test_a_reader_keeps_the_old_result_across_an_overwrite(tmp_path: Path, store
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_result_knows_whether_it_is_still_the_one_at_out(store) -> None:
+    out = store(value=1)
+    with open_result(out) as old:
+        assert old.is_current
+        store(value=2)
+        assert not old.is_current
+    with open_result(out) as new:
+        out.rename(f"{out}.moved")
+        assert not new.is_current
+
+
 def test_what_the_last_reader_closed_goes_with_the_next_publication(tmp_path: Path, store) -> None:
     out = store(value=1)
     with open_result(out):

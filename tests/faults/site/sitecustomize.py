@@ -1,0 +1,223 @@
+"""What a fault test puts first on the path of every process of a run: faults at chosen steps, without a line in the code itself.
+
+    GEMMFLOW_FAULTS  folder of the test
+        fault        a line that is new for each command, then lines STEP:N:VICTIM:
+                     kill VICTIM (self, driver, all) when a process reaches STEP for the N-th time
+        struck       gets a line for each that has struck; none strikes twice
+        computed     gets a line for every tile that is begun
+        driver       process id of the latest command
+    GEMMFLOW_TRICKS  JSON, see CHANGES: a plan of small tiles, another version, a kernel of other bits, ...
+
+A module is changed right after it was loaded, so that whoever imports from it gets the change.
+"""
+
+import contextlib
+import importlib.abc
+import importlib.machinery
+import json
+import os
+import re
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+FOLDER = Path(os.environ.get("GEMMFLOW_FAULTS", os.devnull))
+TRICKS = json.loads(os.environ.get("GEMMFLOW_TRICKS", "{}"))
+TEMPORARY = re.compile(r"(\.\d+-[0-9a-f]+-\d+)?\.partial$")
+SEEN: Counter[str] = Counter()
+ASKED = [""]
+
+
+def note(name, text):
+    with (FOLDER / name).open("a") as file:
+        file.write(f"{text}\n")
+
+
+def reach(step):
+    """Say that this process is at a step; strike where it is one that was asked for."""
+    if not step:
+        return
+    asked = (FOLDER / "fault").read_text()
+    if asked != ASKED[0]:
+        ASKED[0] = asked
+        SEEN.clear()
+    SEEN[step] += 1
+    for number, line in enumerate(asked.splitlines()[1:]):
+        wanted, count, victim = line.split(":")
+        if step == wanted and SEEN[step] >= int(count):
+            strike(f"{number} {line}", victim)
+
+
+def strike(fault, victim):
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(FOLDER / f"struck {fault}".replace(":", "-"), os.O_CREAT | os.O_EXCL))
+        note("struck", fault)
+        driver = int((FOLDER / "driver").read_text())
+        for process in {"self": list, "driver": lambda: [driver], "all": marked}[victim]():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        if victim != "driver":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def marked():
+    """Every other process that carries the mark of this command."""
+    mark = f"GEMMFLOW_MARK={os.environ['GEMMFLOW_MARK']}".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(entry.name) != os.getpid() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
+
+
+def kind_of(path):
+    """What a path of a staging folder is: chunk, manifest, header, journal, holder, home, epoch; empty for all others."""
+    if ".gemmflow" not in str(path):
+        return ""
+    parts = str(path).split("/")
+    if len(parts) > 3 and parts[-3] == "c":
+        return "chunk"
+    plain = {"manifest": "manifest", "metadata": "metadata", "zarr.json": "header", "journal": "journal", "holder": "holder"}
+    inside = [part for part in parts if ".gemmflow" in part]
+    return plain.get(parts[-1]) or ("home" if parts[-1] == inside[0] else "epoch" if parts[-2] == inside[0] else "")
+
+
+def around(owner, name, kind, steps):
+    """Wrap a function: two steps, before it and after it, for arguments that have a kind."""
+    honest = getattr(owner, name)
+
+    def wrapped(*args, **kwargs):
+        before, after = (f"{kind(*args)} {step}" if kind(*args) else "" for step in steps)
+        reach(before)
+        answer = honest(*args, **kwargs)
+        reach(after)
+        return answer
+
+    setattr(owner, name, wrapped)
+
+
+def opened(descriptor, *_):
+    """The kind of an open file; a chunk has its place under a temporary name still."""
+    with contextlib.suppress(OSError):
+        return kind_of(TEMPORARY.sub("", str(Path(f"/proc/self/fd/{descriptor}").readlink())))
+    return ""
+
+
+def watch_files():
+    around(os, "fsync", opened, ("written", "fsynced"))
+    for name in ("replace", "rename"):
+        around(os, name, lambda _, target: kind_of(target), ("renaming", "renamed"))
+
+
+def watch_journal(module):
+    around(module.Journal, "append", lambda _, record: record["kind"], ("recording", "recorded"))
+
+
+def watch_exchange(module):
+    around(module, "rename_with", lambda *_: "exchange", ("before", "after"))
+
+
+def watch_manifest(module):
+    around(module, "write_manifest", lambda *_: "manifest", ("before", "after"))
+
+
+def small_tiles(module):
+    """Plans of tiles as `tile` says (rows, cols, depth), on two workers, by one kernel whatever was measured."""
+    from dataclasses import replace
+
+    honest = module.make_plan
+
+    def make_plan(job, problem, hardware):
+        plan, tile = honest(job, problem, hardware), TRICKS["tile"]
+        grid = tuple(-(-extent // edge) for extent, edge in zip((problem.m, problem.n, problem.k), tile, strict=True))
+        shape = plan.tile.__class__(*tile)
+        return replace(plan, tile=shape, grid=grid, slots=(1, 1), residency="C", workers=2, threads_per_worker=1, kernel="torch")
+
+    module.make_plan = make_plan
+
+
+def count_tiles(module):
+    honest = module.compute_tile
+
+    def compute_tile(recipe, tile, attempt=0):
+        note("computed", tile.index)
+        reach("tile computing")
+        if "seconds" in TRICKS:
+            import time
+
+            time.sleep(TRICKS["seconds"])
+        return honest(recipe, tile, attempt)
+
+    module.compute_tile = compute_tile
+
+
+def other_kernel(module):
+    """Kernels whose results differ: by a last bit here and there, or by far."""
+
+    def spoiled(honest):
+        def kernel(accumulator, a, b):
+            honest(accumulator, a, b)
+            accumulator[::7] *= 1 + TRICKS["kernel"]
+
+        return kernel
+
+    module.KERNELS.update({name: spoiled(honest) for name, honest in module.KERNELS.items()})
+
+
+def other_version(module):
+    honest = module.version
+    module.version = lambda name: TRICKS["version"] if name == "gemmflow" else honest(name)
+
+
+def impatience(module):
+    module.STANDSTILL_SECONDS = TRICKS["standstill"]
+    module.require_free.__defaults__ = (TRICKS["standstill"],)
+
+
+def little_room(module):
+    """A limit on the size of files, in this kind of process only."""
+    del module
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (TRICKS["fsize"], TRICKS["fsize"]))
+
+
+CHANGES = {
+    "storage.journal": [(watch_journal, None)],
+    "storage.publish": [(watch_exchange, None)],
+    "storage.manifest": [(watch_manifest, None)],
+    "tasks.resume": [(small_tiles, "tile")],
+    "tasks.tile": [(count_tiles, None), (little_room, "fsize")],
+    "tasks.kernels": [(other_kernel, "kernel")],
+    "storage.lease": [(impatience, "standstill")],
+}
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules of CHANGES as usual, and changes them once they are loaded."""
+
+    def find_spec(self, name, path, target=None):
+        if name not in CHANGES:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        load = spec.loader.exec_module
+
+        def exec_module(module):
+            load(module)
+            for change, trick in CHANGES[name]:
+                if trick is None or trick in TRICKS:
+                    change(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+if "GEMMFLOW_FAULTS" in os.environ:
+    if "flows" in sys.orig_argv:
+        (FOLDER / "driver").write_text(str(os.getpid()))
+    sys.meta_path.insert(0, Finder())
+    watch_files()
+    if "version" in TRICKS:
+        from importlib import metadata
+
+        other_version(metadata)
