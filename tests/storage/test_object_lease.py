@@ -93,7 +93,7 @@ def test_answers_that_get_lost_do_not_lose_the_lease(flaky: Flaky) -> None:
         for _ in range(5):
             proxy.fail(Fault(lost=True))
             lease.confirm()
-        proxy.fail(*[Fault(lost=True)] * 6)
+        proxy.fail(*[Fault(lost=True)] * 4)  # one request may meet them all, and is tried six times
         for _ in range(3):
             lease.confirm()
         assert not lease.lost.is_set()
