@@ -124,6 +124,8 @@ def repair(result: Result, mending: Mending, output: Output) -> int:
 
     What comes out as it was is proved by its hash; what another processor computes differently has to pass its certificate.
     """
+    with open_result(_path(result)) as opened:
+        assess(opened)  # what is no result is refused before anything is said to start
     with watching(output.quiet, f"repair of {result.out}"):
         repaired = upkeep.repair(_path(result), mending.full, mending.cluster)
     if output.json_path is not None:
