@@ -143,6 +143,8 @@ from flows.session import open_session
 from storage import Journal
 from tasks.job import make_job
 
+pytestmark = pytest.mark.slow
+
 honest, taken = Journal.append, [0]
 
 def append(journal, record):

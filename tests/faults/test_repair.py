@@ -14,6 +14,8 @@ from tasks.clusters import Cluster
 from tests.faults.lab import Lab
 from tests.faults.world import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stored(lab: Lab) -> Lab:

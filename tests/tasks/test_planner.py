@@ -106,7 +106,7 @@ def test_the_same_call_makes_the_same_plan(made, machine, budget):
     assert planned(made, machine, budget) == planned(made, machine, budget)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=12)
 @given(problems(), st.sampled_from(MACHINES), BUDGETS, st.integers(1, 4 * GIB))
 def test_more_memory_never_predicts_more_time(made, machine, budget, more):
     """Up to near-ties, and to what larger output chunks may cost."""
