@@ -15,6 +15,8 @@ from storage import Staging, leftovers
 from tests.faults.lab import Lab
 from tests.faults.world import World
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(flows.__file__).resolve().parents[1]
 
 
@@ -142,8 +144,6 @@ from flows.engine import prefect_api
 from flows.session import open_session
 from storage import Journal
 from tasks.job import make_job
-
-pytestmark = pytest.mark.slow
 
 honest, taken = Journal.append, [0]
 
