@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.kinds import KINDS, values
-from storage import CODECS, OutputSpec, create_seal, create_staging, discard, write_block
+from storage import CODECS, OutputSpec, Start, create_seal, create_staging, discard, write_block
 
 LIMIT = 0.10
 KEY = "benchmark"
@@ -51,7 +51,7 @@ def encode_seconds(codec: str, matrix: np.ndarray, folder: Path, sealed: bool) -
     """Seconds of one thread to pad, compress, check, hash and, where that is asked, seal the matrix."""
     edge = min(1024, *matrix.shape)
     spec = OutputSpec(matrix.shape, str(matrix.dtype), (edge, edge), codec, sealed=sealed)
-    staging = create_staging(folder / "C", spec, "process", "bench", (), create_seal(KEY) if sealed else None)
+    staging = create_staging(folder / "C", spec, "process", "bench", Start(seal=create_seal(KEY) if sealed else None))
     try:
         return write_block(staging, 0, 0, matrix).encode_seconds
     finally:

@@ -19,6 +19,7 @@ This package knows slices, never tiles, and is the only one that knows Zarr.
 """
 
 from storage.address import absolute, is_url
+from storage.beside import leftovers, sweep
 from storage.buffers import held_bytes
 from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
 from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver, Unreachable
@@ -36,21 +37,10 @@ from storage.salvage import salvage
 from storage.scrub import Damage, scrub
 from storage.seal import Seal, create_seal, find_seal, read_seal, require_key, rewrap, write_seal
 from storage.settled import Decision, declare_codec, read_settled, settle
-from storage.staging import (
-    Found,
-    Staging,
-    create_staging,
-    discard,
-    find_staging,
-    is_published,
-    leftovers,
-    preload,
-    sweep,
-    take_over,
-    taken_over,
-)
+from storage.staging import Found, Staging, Start, create_staging, discard, find_staging, is_published, take_over, taken_over
 from storage.stamp import contents_stamp
 from storage.sync import replace_file, write_atomically
+from storage.unfinished import preload
 from storage.write import WriteResult, chunk_buffer_bytes, write_block
 
 __all__ = [
@@ -79,6 +69,7 @@ __all__ = [
     "Seal",
     "Source",
     "Staging",
+    "Start",
     "TakenOver",
     "Unreachable",
     "WriteResult",

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from storage.beside import HOME
 from storage.errors import BadInput, CorruptData, Refused
 from storage.grid import pieces
 from storage.journal import Record
@@ -30,7 +31,7 @@ from storage.object_lease import ObjectLease, Seen, require_conditional_writes
 from storage.objects import ObjectStore
 from storage.output import OutputSpec
 from storage.record import ChunkRecord, digest
-from storage.staging import HOME, make_header
+from storage.unfinished import make_header
 from storage.write import WriteResult, checked_spans, encode_chunk
 
 COPIES_AT_ONCE = 16

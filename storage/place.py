@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from storage.address import is_url
+from storage.beside import PROBE, held, parent_error, require_parent
 from storage.errors import BadInput, Refused
 from storage.folder import LocalFolder
 from storage.manifest import FOLDER
 from storage.publish import RENAME_EXCHANGE, UNSUPPORTED, rename_with
-from storage.staging import PROBE, discard_rest, held, parent_error, require_parent
+from storage.staging import discard_rest
 from storage.sync import PARTIAL
 from storage.zarr_header import is_array
 

@@ -18,8 +18,9 @@ from storage.manifest import HEADER
 from storage.object_files import unseal
 from storage.record import ChunkRecord
 from storage.seal import Seal
-from storage.staging import Staging, taken_over, write_header
+from storage.staging import Staging, taken_over
 from storage.sync import write_error
+from storage.unfinished import write_header
 
 
 def salvage(staging: Staging, records: Iterable[ChunkRecord]) -> set[str]:

@@ -7,43 +7,31 @@
             journal                      which tiles are durable
             holder                       who writes (see lease)
             gemmflow-seal.json           what opens array and journal of a sealed run
-    parent/OUT.gemmflow-new-..           a staging folder in the making, for a moment
-    parent/OUT.gemmflow-old-..           what is being removed, or is still read by somebody
 
 The folder appears with one rename, so of two runs that start together one wins. Every path that a run writes to holds its epoch:
 `take_over` renames RUN.3 to RUN.4, and from then on nothing of the old run or of its workers, should they wake up, can write.
-Run ids never repeat, so neither do these paths.
+Run ids do not repeat, so neither do these paths.
 """
 
 import contextlib
 import errno
-import fcntl
-import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from storage.errors import BadInput, CorruptData, Refused, TakenOver
+from storage.beside import HOME, NEW, OLD, held, parent_error, require_parent, sweep
+from storage.errors import Refused, TakenOver
 from storage.journal import Journal, Record
-from storage.manifest import CERTIFICATE, HEADER
-from storage.object_files import object_file, write_object
 from storage.output import OutputSpec
-from storage.seal import SEAL_HEADER, Seal, find_seal, render_seal, write_seal
-from storage.settled import name_codec
-from storage.sync import sync_folder, write_atomically, write_error
+from storage.seal import SEAL_HEADER, Seal, find_seal, render_seal
+from storage.sync import sync_folder, write_atomically
+from storage.unfinished import is_array_of, write_header
 
 Durability = Literal["power", "process"]
-
-HOME = ".gemmflow"
-"""Added to the name of OUT."""
-NEW, OLD, PROBE = f"{HOME}-new-", f"{HOME}-old-", f"{HOME}-probe-"
-"""Folders that live for a moment: in the making, being removed, asking the file system what it can do."""
 
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EPOCH = re.compile(rf"({_RUN.pattern})\.([1-9]\d*)")
@@ -116,10 +104,18 @@ class Found:
         return Staging(str(self.out), self.run_id, self.epoch, spec, durability, self.seal)
 
 
-def create_staging(
-    out: Path, spec: OutputSpec, durability: Durability, run_id: str, records: Iterable[Record] = (), seal: Seal | None = None
-) -> Staging:
-    """Make the staging folder of a run, with the metadata of the array, its folders and a journal that starts with `records`.
+@dataclass(frozen=True)
+class Start:
+    """What a run's folder holds from its first moment."""
+
+    records: tuple[Record, ...] = ()
+    """What the journal starts with."""
+    seal: Seal | None = None
+    """What seals array and journal; None where they are plain."""
+
+
+def create_staging(out: Path, spec: OutputSpec, durability: Durability, run_id: str, start: Start = Start()) -> Staging:
+    """Make the staging folder of a run, with the metadata of the array, its folders and its journal.
 
     Raises BadInput where the parent folder is missing or read-only, Refused where OUT has a staging folder already, DiskFull
     where the file system has no room for it.
@@ -127,9 +123,9 @@ def create_staging(
     if not _RUN.fullmatch(run_id):
         raise ValueError(f"run id {run_id!r} must be 1 to 64 letters, digits, dashes or underscores")
     place = require_parent(out)
-    staging = Staging(str(place), run_id, 1, spec, durability, seal)
+    staging = Staging(str(place), run_id, 1, spec, durability, start.seal)
     try:
-        _appear(staging, tuple(records))
+        _appear(staging, start.records)
         sync_folder(str(place.parent))
     except OSError as error:
         if error.errno in _TAKEN:
@@ -181,117 +177,17 @@ def discard_rest(out: Path) -> None:
         discard(found)
 
 
+def is_published(found: Found) -> bool:
+    """Whether the run had made its result visible before it ended: what lies in its folder is not its array any more."""
+    return not is_array_of(found.run_id, found.seal, found.folder / "array")
+
+
 def taken_over(staging: Staging) -> TakenOver:
     """The error for a run that finds its folder gone."""
     return TakenOver(
         f"run {staging.run_id} of {staging.out} stood still and was taken over by another one, or its folder was removed: "
         "this one stops and has changed nothing since"
     )
-
-
-def sweep(out: Path) -> None:
-    """Remove what killed runs left beside OUT in the making or being removed, and what the last reader has closed."""
-    place = Path(os.path.realpath(out.expanduser()))
-    for folder in _beside(place, (NEW, OLD, PROBE)):
-        with contextlib.suppress(OSError), held(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def held(folder: Path) -> Generator[None]:
-    """Hold a folder against `sweep`; raises OSError where it is gone, somebody else holds it, or reads what is in it."""
-    array = folder / "array"
-    with contextlib.ExitStack() as stack:
-        for path in (folder, array) if array.is_dir() else (folder,):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-
-
-def leftovers(out: Path) -> list[Path]:
-    """Folders of ours beside OUT: the staging folder, and what `sweep` could not remove."""
-    place = Path(os.path.realpath(out.expanduser()))
-    return [*([Path(f"{place}{HOME}")] if Path(f"{place}{HOME}").is_dir() else []), *_beside(place, (NEW, OLD, PROBE))]
-
-
-def write_header(array: Path, spec: OutputSpec, run_id: str, seal: Seal | None = None) -> None:
-    """Write the metadata of an array that is not finished, and what opens it, whole and durable. Raises OSError."""
-    if seal is not None:
-        write_seal(array, seal)
-    write_object(array, HEADER, make_header(spec, run_id), seal)
-
-
-def make_header(spec: OutputSpec, run_id: str) -> bytes:
-    """The metadata of an array that is not finished."""
-    import zarr  # noqa: PLC0415  workers write chunks without it
-
-    store: dict[str, Any] = {}
-    zarr.create_array(
-        store=store,
-        shape=spec.shape,
-        chunks=spec.chunks,
-        shards=spec.shard,
-        dtype=spec.dtype,
-        compressors=None,
-        fill_value=spec.fill,
-        attributes={CERTIFICATE: {"run_id": run_id, "unfinished": True}},
-        zarr_format=3,
-    )
-    document = json.loads(store[HEADER].to_bytes())
-    name_codec(document, spec.compression, spec.stored.itemsize)
-    return json.dumps(document, indent=2).encode()
-
-
-def is_published(found: Found) -> bool:
-    """Whether the run had made its result visible before it ended: what lies in its folder is not its array any more. Needs no key."""
-    array, mine, there = found.folder / "array", found.seal, None
-    with contextlib.suppress(CorruptData):
-        there = find_seal(array)
-    if mine and not there:
-        replaced = any((array / name).is_file() for name in (HEADER, ".zarray")) and not object_file(array, HEADER, mine).exists()
-        return replaced or not array.is_dir()
-    if mine or there:
-        return not (mine and there and mine.array_id == there.array_id)
-    try:
-        attributes = json.loads((found.folder / "array" / HEADER).read_bytes())["attributes"]
-        return attributes[CERTIFICATE]["run_id"] != found.run_id
-    except FileNotFoundError:  # moved to OUT, or exchanged for an older result of Zarr version 2
-        return not (found.folder / "array").is_dir() or (found.folder / "array" / ".zarray").is_file()
-    except (KeyError, TypeError):
-        return True
-    except (OSError, ValueError):
-        return False
-
-
-def preload() -> None:
-    """Import what `create_staging` needs, which takes a third of a second, while there is time."""
-    import_module("zarr")
-
-
-def require_parent(out: Path) -> Path:
-    """Return OUT with links resolved; raises BadInput where its folder is none."""
-    place = Path(os.path.realpath(out.expanduser()))
-    if not place.parent.is_dir():
-        if place.parent.exists():
-            raise BadInput(f"{place.parent} is not a folder: choose another place")
-        raise BadInput(f"the folder {place.parent} does not exist: create it")
-    return place
-
-
-def parent_error(place: Path, error: OSError) -> Exception:
-    """Translate what the system says when something is made beside OUT."""
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return BadInput(f"the folder {place.parent} cannot be written ({error.strerror}): choose another place or change its permissions")
-    return write_error(place.parent, error)
-
-
-def _beside(place: Path, marks: tuple[str, ...]) -> list[Path]:
-    starts = tuple(f"{place.name}{mark}" for mark in marks)
-    try:
-        return sorted(entry for entry in place.parent.iterdir() if entry.name.startswith(starts) and entry.is_dir())
-    except OSError:
-        return []
 
 
 def _appear(staging: Staging, records: tuple[Record, ...]) -> None:

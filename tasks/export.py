@@ -7,6 +7,7 @@ from pathlib import Path
 from storage import (
     Lease,
     Staging,
+    Start,
     check_out,
     check_space,
     create_staging,
@@ -103,4 +104,4 @@ def _begin(plain: Path, spec: OutputSpec) -> Staging:
             raise Refused(f"{plain} has an unfinished run in {left.folder}: finish it, or remove it with gemmflow clean {plain}")
         discard(left)
     sweep(plain)
-    return create_staging(plain, spec, "power", new_run_id(), [EXPORT])
+    return create_staging(plain, spec, "power", new_run_id(), Start((EXPORT,)))

@@ -14,6 +14,7 @@ from storage import (
     Lease,
     OutputSpec,
     Staging,
+    Start,
     check_space,
     create_seal,
     create_staging,
@@ -76,8 +77,8 @@ class Run:
 
 
 def new_run_id() -> str:
-    """Sorts by time and never repeats: ``20260229-134501-9f3a``."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    """Sorts by time; two of the same second differ but for once in four thousand million: ``20260229-134501-9f3a11c4``."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
 
 
 def prepare(job: Job, problem: Problem, hardware: Hardware, plan: Plan, cluster: Cluster) -> Run:
@@ -121,8 +122,7 @@ def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
     sweep(Path(job.out))
     run_id = new_run_id()
     inputs = input_stamps(problem)
-    records = [run_record(job, inputs, plan, spec)]
-    staging = create_staging(Path(job.out), spec, job.durability, run_id, records, seal)
+    staging = create_staging(Path(job.out), spec, job.durability, run_id, Start((run_record(job, inputs, plan, spec),), seal))
     return Run(run_id, job, problem, hardware, plan, staging, time.time(), lease=Lease.take(staging), inputs=inputs)
 
 

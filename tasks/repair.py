@@ -19,6 +19,7 @@ from storage import (
     Lease,
     Result,
     Staging,
+    Start,
     create_staging,
     discard,
     find_staging,
@@ -123,7 +124,7 @@ def _begin(result: Result, found: Assessment) -> Staging:
         if left.folder.is_dir() and not began_as(REPAIR, left):
             raise Refused(f"{place} has an unfinished run in {left.folder}: finish it, or remove it with gemmflow clean {place}")
         discard(left)
-    staging = create_staging(place, found.spec, "power", new_run_id(), [REPAIR], found.seal)
+    staging = create_staging(place, found.spec, "power", new_run_id(), Start((REPAIR,), found.seal))
     if not result.is_current:
         discard(staging)
         raise Refused(f"{place} was replaced by another result while it was checked: repair it again")

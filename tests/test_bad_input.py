@@ -48,6 +48,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setattr(flows.cli, "end_descendants", lambda: None)
+    monkeypatch.setenv("GEMMFLOW_CACHE", str(tmp_path / "cache"))  # no other test may plan with made-up rates
     made = machines.hardware()
     remember(made.__class__(**made.__dict__ | {"fingerprint": host_fingerprint("cpu")}))
     return World(folder, monkeypatch)

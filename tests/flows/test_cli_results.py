@@ -9,7 +9,7 @@ import pytest
 from flows.cli import run
 from flows.cli_results import lines
 from flows.samples import Sample
-from storage import certify, create_seal, create_staging, publish, write_block
+from storage import Start, certify, create_seal, create_staging, publish, write_block
 from storage import seal as seal_module
 from tests.tasks.builders import Scene, report
 
@@ -106,7 +106,7 @@ def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("K1", "K2"):
         monkeypatch.setenv(f"GEMMFLOW_KEY_{name}", secrets.token_hex(32))
     spec = replace(Sample((6, 6), 1, chunk=2).spec, sealed=True)
-    staging = create_staging(tmp_path / "S.zarr", spec, "process", "test", (), create_seal("k1"))
+    staging = create_staging(tmp_path / "S.zarr", spec, "process", "test", Start(seal=create_seal("k1")))
     records = write_block(staging, 0, 0, np.ones((6, 6), np.float32)).records
     plan = {"tile": {"rows": 2, "cols": 6, "depth": 5}}
     certify(staging, {"schema": 1, "run_id": "test", "plan": plan, "storage": {"codec": spec.codec}}, records)

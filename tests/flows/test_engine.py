@@ -16,7 +16,7 @@ from flows.engine import look_ahead, run_job
 from flows.server import prefect_home
 from flows.session import Session, open_session
 from flows.stages import STAGES
-from storage import create_staging
+from storage import Start, create_staging
 from tasks.errors import Refused
 from tasks.job import make_job
 from tasks.resume import run_record, tile_record
@@ -72,7 +72,7 @@ def test_an_unfinished_run_is_named_before_it_is_approved(tmp_path: Path, monkey
     made = report(Scene(grid=(2, 2)))
     job = made.run.job.model_copy(update={"out": str(tmp_path / "C")})
     records = [run_record(job, {}, made.run.plan, made.run.staging.spec), tile_record(made.outcome.measurements[0])]
-    create_staging(tmp_path / "C", made.run.staging.spec, "process", "r1", records)
+    create_staging(tmp_path / "C", made.run.staging.spec, "process", "r1", Start(tuple(records)))
     monkeypatch.setattr(import_module("flows.analyze"), "direct_stages", fakes.stages)
     monkeypatch.setattr("flows.pool.open_cluster", fakes.FakeClusters())
     monkeypatch.setattr(engine, "run_directly", lambda job: said.append("run"))

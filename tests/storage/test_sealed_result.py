@@ -16,6 +16,7 @@ from storage import (
     Journal,
     OutputSpec,
     Staging,
+    Start,
     certify,
     check_out,
     chunk_buffer_bytes,
@@ -55,7 +56,7 @@ SealedStore = Callable[..., Path]
 def write(out: Path, seal: Seal | None, values: np.ndarray = VALUES, run_id: str = "r") -> Staging:
     """A whole run but for its last step."""
     staging = create_staging(
-        out, replace(SPEC, sealed=seal is not None), "process", run_id, [{"kind": "run", "input": "/secret/place"}], seal
+        out, replace(SPEC, sealed=seal is not None), "process", run_id, Start(({"kind": "run", "input": "/secret/place"},), seal)
     )
     records = write_block(staging, 0, 0, values).records
     settle(Path(staging.folder, "codec"), lambda: {"codec": "none"}, staging.seal)
@@ -162,7 +163,7 @@ def test_swapped_renamed_and_foreign_chunks_are_found(tmp_path: Path, out: Path)
 
 
 def test_an_old_version_of_a_chunk_unseals_and_is_found(tmp_path: Path, seal: Seal) -> None:
-    staging = create_staging(tmp_path / "out", SPEC, "process", "r", (), seal)
+    staging = create_staging(tmp_path / "out", SPEC, "process", "r", Start(seal=seal))
     write_block(staging, 0, 0, VALUES + 1)
     old = Path(staging.array, "c/0/0").read_bytes()
     discard(staging)
@@ -256,15 +257,15 @@ def test_a_sealed_decision_is_settled_once(tmp_path: Path, seal: Seal) -> None:
     first = settle(place, lambda: {"codec": "zstd"}, seal)
     assert settle(place, lambda: pytest.fail("decided twice"), seal) == first == read_settled(place, seal)
     assert b"zstd" not in place.read_bytes()
-    staging = create_staging(tmp_path / "out", SPEC, "process", "r", (), seal)
+    staging = create_staging(tmp_path / "out", SPEC, "process", "r", Start(seal=seal))
     declare_codec(staging.array, resolve_codec("zstd"), 8, seal)
     assert open_matrix(Path(staging.array)).codec == "zstd"
 
 
 def test_what_a_killed_run_left_is_trusted_by_its_records_alone(tmp_path: Path, seal: Seal) -> None:
-    staging = create_staging(tmp_path / "out", SPEC, "process", "r", (), seal)
+    staging = create_staging(tmp_path / "out", SPEC, "process", "r", Start(seal=seal))
     records = write_block(staging, 0, 0, VALUES).records
-    stale = create_staging(tmp_path / "other", SPEC, "process", "r", (), seal)
+    stale = create_staging(tmp_path / "other", SPEC, "process", "r", Start(seal=seal))
     write_block(stale, 0, 0, VALUES + 1)
     array = Path(staging.array)
     shutil.copy(Path(stale.array, "c/0/1"), array / "c/0/1")  # sound, as long, but not what the record says

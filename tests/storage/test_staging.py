@@ -25,6 +25,7 @@ from storage import (
     OutputSpec,
     Refused,
     Staging,
+    Start,
     create_staging,
     discard,
     find_staging,
@@ -37,8 +38,8 @@ from storage import (
     take_over,
     write_block,
 )
+from storage.beside import NEW, OLD, PROBE, held
 from storage.publish import RENAME_EXCHANGE, rename_with
-from storage.staging import NEW, OLD, PROBE, held
 
 module = sys.modules[create_staging.__module__]
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ def test_integer_results_fill_with_zero(tmp_path: Path) -> None:
 
 
 def test_the_journal_starts_with_what_is_given(tmp_path: Path, spec: OutputSpec) -> None:
-    staging = create_staging(tmp_path / "o", spec, "process", "r", ({"kind": "run", "n": n} for n in range(2)))
+    staging = create_staging(tmp_path / "o", spec, "process", "r", Start(({"kind": "run", "n": 0}, {"kind": "run", "n": 1})))
     assert read_journal(Path(staging.journal)) == [{"kind": "run", "n": 0}, {"kind": "run", "n": 1}]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from storage import create_staging, find_staging
+from storage import Start, create_staging, find_staging
 from storage.journal import Journal
 from tasks import resume
 from tasks.errors import Refused
@@ -27,7 +27,7 @@ def started(tmp_path):
     plan = replace(made.run.plan, memory_limit=job.memory)
     tiles = made.outcome.measurements
     records = [run_record(job, input_stamps(problem), plan, made.run.staging.spec), tile_record(tiles[1]), tile_record(tiles[0])]
-    create_staging(tmp_path / "C", made.run.staging.spec, "power", "r1", records)
+    create_staging(tmp_path / "C", made.run.staging.spec, "power", "r1", Start(tuple(records)))
     return job, problem, plan, tiles
 
 
