@@ -68,7 +68,7 @@ def calibrate(workers: Workers, output: Output) -> int:
 
 
 def serve(serving: Serving) -> int:
-    """Serve the deployment multiply on this host, without a work pool, until Ctrl-C.
+    """Serve the deployments multiply, verify and repair on this host, without a work pool, until Ctrl-C.
 
     Runs are started from Prefect's pages or with: prefect deployment run multiply/multiply
     """
@@ -80,7 +80,7 @@ def serve(serving: Serving) -> int:
 
 
 def ui(pages: Pages) -> int:
-    """Start a Prefect server with its pages, and serve the deployment multiply on it, until Ctrl-C."""
+    """Start a Prefect server with its pages, and serve the deployments on it, until Ctrl-C."""
     from flows.serve import serve_with_ui  # noqa: PLC0415
 
     serve_with_ui(pages.port)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows import upkeep
 from flows.options import Group, Output, command
-from flows.show import STANDARD_OUTPUT, say, write_json
+from flows.show import answer
 from flows.watching import watching
 from storage import open_result
 from storage.scrub import assess
@@ -93,14 +93,12 @@ def info(result: Result, output: Output) -> int:
     summary = {"root": found.root, "damaged": [damage.key for damage in found.damages], "notes": list(found.notes)}
     if manifest is not None:
         summary |= {"chunks": len(manifest.chunks), "bytes_stored": found.stored_bytes}
-    if output.json_path is not None:
-        chunks = [asdict(chunk) for chunk in manifest.chunks] if manifest else []
-        write_json({**found.certificate, "manifest": {**summary, "chunks": chunks}}, output.json_path)
-    if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        plan = cast("dict[str, object]", found.certificate.get("plan", {}))
-        shown = {**found.certificate, "plan": {name: part for name, part in plan.items() if name not in UNSHOWN}}
-        del shown["root"]
-        say("\n".join(lines({**shown, "manifest": summary})))
+    chunks = [asdict(chunk) for chunk in manifest.chunks] if manifest else []
+    plan = cast("dict[str, object]", found.certificate.get("plan", {}))
+    shown = {**found.certificate, "plan": {name: part for name, part in plan.items() if name not in UNSHOWN}}
+    del shown["root"]
+    whole = {**found.certificate, "manifest": {**summary, "chunks": chunks}}
+    answer(output, whole, "\n".join(lines({**shown, "manifest": summary})))
     return 0
 
 
@@ -110,12 +108,9 @@ def verify(result: Result, ask: Ask, output: Output) -> int:
     Without options: sizes and checksums, as fast as the disk reads. --full also compares hashes and decodes all values.
     """
     checked = upkeep.verify(_path(result), ask)
-    if output.json_path is not None:
-        write_json(checked.to_json(), output.json_path)
+    answer(output, checked.to_json(), checked.line if checked.sound else None)
     if not checked.sound:
         raise DamageFound(checked.line)
-    if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        say(checked.line)
     return 0
 
 
@@ -128,20 +123,14 @@ def repair(result: Result, mending: Mending, output: Output) -> int:
         assess(opened)  # what is no result is refused before anything is said to start
     with watching(output.quiet, f"repair of {result.out}"):
         repaired = upkeep.repair(_path(result), mending.full, mending.cluster)
-    if output.json_path is not None:
-        write_json(repaired.to_json(), output.json_path)
-    if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        say(repaired.line)
+    answer(output, repaired.to_json(), repaired.line)
     return 0
 
 
 def export(unsealing: Unsealing, replacing: Replacing, output: Output) -> int:
     """Write a sealed result as a plain Zarr array: the same bytes in every chunk, the same certificate, the same root."""
     exported = upkeep.export(Path(unsealing.out).expanduser(), Path(unsealing.plain).expanduser(), replacing.overwrite)
-    if output.json_path is not None:
-        write_json(exported.to_json(), output.json_path)
-    if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        say(exported.line)
+    answer(output, exported.to_json(), exported.line)
     return 0
 
 
@@ -150,20 +139,22 @@ def rewrap(result: Result, rewrapping: Rewrapping, output: Output) -> int:
     if rewrapping.key is None:
         raise BadInput("no key is named: give the new one with --key")
     before = upkeep.rewrap(_path(result), rewrapping.key)
-    if output.json_path is not None:
-        write_json({"schema": 1, "out": str(_path(result)), "key": rewrapping.key, "before": before}, output.json_path)
-    if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        say(f"{result.out} is sealed under {rewrapping.key} now, and no longer under {before}")
+    answer(
+        output,
+        {"schema": 1, "out": str(_path(result)), "key": rewrapping.key, "before": before},
+        f"{result.out} is sealed under {rewrapping.key} now, and no longer under {before}",
+    )
     return 0
 
 
 def clean(result: Result, output: Output) -> int:
     """Remove what unfinished runs left beside OUT; a run that still writes there is not touched."""
     removed = [str(folder) for folder in upkeep.clean(_path(result))]
-    if output.json_path is not None:
-        write_json({"schema": 1, "removed": removed}, output.json_path)
-    if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        say(f"removed {', '.join(removed)}" if removed else f"nothing of an unfinished run lies beside {result.out}")
+    answer(
+        output,
+        {"schema": 1, "removed": removed},
+        f"removed {', '.join(removed)}" if removed else f"nothing of an unfinished run lies beside {result.out}",
+    )
     return 0
 
 

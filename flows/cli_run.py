@@ -12,7 +12,7 @@ from flows.demo import DemoSize, run_demo
 from flows.engine import run_job
 from flows.options import Group, Manner, Output, Running, command
 from flows.session import Session, open_session, say_nothing
-from flows.show import STANDARD_OUTPUT, check_places, say, show_report, tell, write_json
+from flows.show import answer, check_places, show_report, tell
 from flows.watching import watched
 from tasks.job import Job
 
@@ -54,10 +54,7 @@ def analyze(job: Job, output: Output) -> int:
     """
     with open_session(Session(notify=say_nothing if output.quiet else tell)):
         analysis = analyze_job(job)
-    if output.json_path is not None:
-        write_json(analysis.to_json(), output.json_path)
-    if not output.quiet and output.json_path != STANDARD_OUTPUT:
-        say(analysis.to_text())
+    answer(output, analysis.to_json(), analysis.to_text())
     return 0
 
 
@@ -71,10 +68,7 @@ def batch(file: BatchFile, manner: Running) -> int:
     entries = read_jobs(Path(file.jobs).expanduser())
     with watched(manner) as approve:
         results = run_batch(entries, manner.direct, approve)
-    if manner.json_path is not None:
-        write_json(summary_json(results), manner.json_path)
-    if not manner.quiet and manner.json_path != STANDARD_OUTPUT:
-        say(summary_text(results))
+    answer(manner, summary_json(results), summary_text(results))
     return worst(results)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from flows.options import Manner, Running
+from flows.options import Manner, Output, Running
 from storage import write_atomically
 from tasks.errors import BadInput, GemmflowError
 
@@ -45,6 +45,17 @@ def show_report(report: "Report", manner: Manner) -> None:
         write_file(manner.html_path, render_html(report))
     if not manner.quiet and manner.json_path != STANDARD_OUTPUT:
         say(report.to_text(), complete)
+
+
+def answer(how: Running | Output, value: Mapping[str, object], text: str | None) -> None:
+    """Give a command's answer as JSON where that was asked for, and in words unless they are unwanted or there are none.
+
+    With ``--json -`` standard output holds the JSON alone. Raises GemmflowError.
+    """
+    if how.json_path is not None:
+        write_json(value, how.json_path)
+    if text is not None and not how.quiet and how.json_path != STANDARD_OUTPUT:
+        say(text)
 
 
 def write_json(value: Mapping[str, object], place: str, unread: str = "") -> None:
