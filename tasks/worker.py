@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -22,6 +23,9 @@ SETTINGS: dict[str, object] = {
     "distributed.diagnostics.nvml": False,
 }
 """Dask settings of a worker: nothing is loaded, sampled or served that a tile does not need, and nothing it holds goes to disk."""
+
+REMOVALS = 20
+"""How often the cluster's folder is tried to be removed."""
 
 DEATH_SECONDS = 10
 """A worker that cannot reach its scheduler for so long ends."""
@@ -68,7 +72,11 @@ async def _serve(address: str, name: str, folder: Path, limit: int) -> None:
 def _end_with_driver(folder: Path) -> None:
     """Wait for the end of standard input, then remove the whole cluster's folder, since nobody else may be left to do it."""
     sys.stdin.buffer.read()
-    shutil.rmtree(folder.parent, ignore_errors=True)
+    for _ in range(REMOVALS):  # its other workers remove it at the same moment, and Dask's own threads may still write there
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        if not folder.parent.exists():
+            break
+        time.sleep(0.05)
     os._exit(0)
 
 
