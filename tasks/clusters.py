@@ -77,12 +77,12 @@ class Cluster:
     @property
     def address(self) -> str:
         """The scheduler's address."""
-        return str(self.client.scheduler_info()["address"])
+        return str(self._identity()["address"])
 
     @property
     def workers(self) -> tuple[str, ...]:
         """Addresses of the workers that are alive now."""
-        return tuple(sorted(self.client.scheduler_info(n_workers=-1)["workers"]))
+        return tuple(sorted(cast("dict[str, object]", self._identity()["workers"])))
 
     def run_on_workers(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> dict[str, R]:
         """Call `function` once on every worker at the same time, as a task; returns results by worker address.
@@ -107,6 +107,11 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _identity(self) -> dict[str, object]:
+        """What the scheduler says of itself; `Client.scheduler_info` may give another question's answer, without any worker."""
+        assert self.client.scheduler is not None
+        return cast("dict[str, object]", self.client.sync(self.client.scheduler.identity, n_workers=-1))
 
     def _answer(self, address: str, future: "Future[R]") -> R:
         while True:

@@ -182,6 +182,11 @@ def test_two_clusters_at_once_do_not_know_each_other(cluster):
     assert len(pids(cluster)) == 2
 
 
+def test_no_worker_is_overlooked_while_the_client_asks_other_questions(cluster):
+    with dask.config.set({"distributed.client.scheduler-info-interval": "1ms"}), open_cluster(ClusterSpec(cluster.address)) as joined:
+        assert {len(joined.workers) for _ in range(300)} == {2}
+
+
 def test_a_dead_worker_is_replaced(cluster):
     before = cluster.run_on_workers(os.getpid)
     address, victim = next(iter(before.items()))
