@@ -12,7 +12,7 @@ from flows import upkeep
 from flows.options import Group, Output, command
 from flows.show import STANDARD_OUTPUT, say, write_json
 from flows.watching import watching
-from storage import open_result
+from storage import is_url, open_result
 from storage.scrub import assess
 from tasks.checkup import Ask
 from tasks.errors import DamageFound
@@ -101,7 +101,7 @@ def repair(result: Result, mending: Mending, output: Output) -> int:
 
 def clean(result: Result, output: Output) -> int:
     """Remove what unfinished runs left beside OUT; a run that still writes there is not touched."""
-    removed = [str(folder) for folder in upkeep.clean(_path(result))]
+    removed = upkeep.clean(_path(result))
     if output.json_path is not None:
         write_json({"schema": 1, "removed": removed}, output.json_path)
     if not output.quiet and output.json_path != STANDARD_OUTPUT:
@@ -137,5 +137,5 @@ def _plain(part: object) -> str:
     return f"{part:.6g}" if isinstance(part, float) else str(part)
 
 
-def _path(result: Result) -> Path:
-    return Path(result.out).expanduser()
+def _path(result: Result) -> str | Path:
+    return result.out if is_url(result.out) else Path(result.out).expanduser()

@@ -6,6 +6,7 @@
     chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
     shard                    many chunks in one file
     settled                  what the first worker decides for all, such as the codec
+    site                            the same words for a result on a disk and on an object store: site_local, site_objects
     place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
     record, manifest         what every stored byte must be
@@ -33,6 +34,7 @@ from storage.result import Result, open_result, read_certificate
 from storage.salvage import salvage
 from storage.scrub import Damage, scrub
 from storage.settled import Decision, declare_codec, read_settled, settle
+from storage.site import AnyFound, AnyLease, AnyStaging, Hold, Left, OpenJournal, Start, hold_of, read_token, site_of
 from storage.staging import (
     Found,
     Staging,
@@ -55,6 +57,9 @@ __all__ = [
     "DEFAULT_CODEC",
     "FORMATS",
     "GOALS",
+    "AnyFound",
+    "AnyLease",
+    "AnyStaging",
     "BadInput",
     "Block",
     "ChunkRecord",
@@ -66,15 +71,19 @@ __all__ = [
     "Format",
     "Found",
     "GemmflowError",
+    "Hold",
     "Journal",
     "JournalScan",
     "Lease",
+    "Left",
     "Matrix",
+    "OpenJournal",
     "OutputSpec",
     "Refused",
     "Result",
     "Source",
     "Staging",
+    "Start",
     "TakenOver",
     "Unreachable",
     "WriteResult",
@@ -91,6 +100,7 @@ __all__ = [
     "discard",
     "find_staging",
     "held_bytes",
+    "hold_of",
     "is_published",
     "is_url",
     "leftovers",
@@ -101,6 +111,7 @@ __all__ = [
     "read_certificate",
     "read_journal",
     "read_settled",
+    "read_token",
     "replace_file",
     "require_free",
     "resolve_codec",
@@ -109,6 +120,7 @@ __all__ = [
     "scrub",
     "set_attributes",
     "settle",
+    "site_of",
     "sweep",
     "take_over",
     "taken_over",

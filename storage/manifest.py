@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import CorruptData
+from storage.folder import Folder
 from storage.grid import Pair
 from storage.record import HASH_DIGITS, ChunkRecord, digest
 from storage.sync import sync_folder, write_atomically
@@ -129,16 +130,16 @@ def write_manifest(array: Path, metadata: bytes, chunks: tuple[ChunkRecord, ...]
     return root
 
 
-def read_manifest(folder: Path, root: str, out: Path) -> Manifest:
+def read_manifest(folder: Folder, root: str, out: str | Path) -> Manifest:
     """The manifest of a result, named OUT, whose root is known; raises CorruptData where it is missing or not the root's."""
-    path = out / MANIFEST
+    path = f"{out}/{MANIFEST}"
     try:
-        content = (folder / MANIFEST).read_bytes()
+        content = folder.read(MANIFEST).content
         if digest(content) != root:
             raise ValueError("it does not have the hash that zarr.json names as root")
         return Manifest.parse(content)
     except OSError as error:
-        raise CorruptData(f"{path} cannot be read ({error.strerror}): gemmflow repair makes it again") from error
+        raise CorruptData(f"{path} cannot be read ({error.strerror or error}): gemmflow repair makes it again") from error
     except ValueError as error:
         raise CorruptData(f"{path} is damaged ({error}): gemmflow repair makes it again") from error
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from storage.address import is_url
 from storage.errors import BadInput, CorruptData
-from storage.formats import open_matrix
+from storage.folder import Folder, LocalFolder
+from storage.formats import open_folder, open_matrix
 from storage.manifest import CERTIFICATE, HEADER, Manifest, read_manifest
 from storage.matrix import Matrix
 
@@ -25,15 +27,22 @@ _TRIES = 3
 class Result:
     """A result and the folder that holds it, for as long as it is open."""
 
-    out: Path
-    """As the caller named it."""
+    out: Path | str
+    """As the caller named it: a path, or the URL of an object store."""
     folder: Path
-    """A path that stays with this result, whatever happens to OUT."""
+    """A path that stays with this result, whatever happens to OUT; of no use where `remote` is set."""
+    remote: Folder | None = None
+    """The objects of a result on an object store, where nobody exchanges them."""
+
+    @property
+    def files(self) -> Folder:
+        """Its files, wherever they are."""
+        return self.remote or LocalFolder(str(self.folder))
 
     @cached_property
     def certificate(self) -> dict[str, object]:
         """What the run wrote about itself; raises BadInput where this is no result of gemmflow, CorruptData where it is damaged."""
-        return _certificate(self.folder, self.out)
+        return _certificate(self.files, self.out)
 
     @property
     def root(self) -> str:
@@ -45,20 +54,24 @@ class Result:
         """What every file must be. Raises BadInput where the result has none, CorruptData where it is damaged."""
         if not self.root:
             raise BadInput(f"{self.out} has no manifest: it was written by an older gemmflow; compute it again with multiply --overwrite")
-        return read_manifest(self.folder, self.root, self.out)
+        return read_manifest(self.files, self.root, self.out)
 
     @cached_property
     def matrix(self) -> Matrix:
         """The elements. Valid while the result is open."""
-        return open_matrix(self.folder)
+        return open_matrix(str(self.out) if self.remote else self.folder)
 
 
 @contextlib.contextmanager
-def open_result(out: Path) -> Generator[Result]:
+def open_result(out: str | Path) -> Generator[Result]:
     """Open a result for reading; the block sees one result, whole, even where OUT is overwritten meanwhile.
 
     Raises BadInput where OUT is missing or no folder.
     """
+    if is_url(out):
+        yield Result(str(out), Path(), open_folder(str(out)))
+        return
+    out = Path(out)
     descriptor = _hold(out)
     try:
         held = Path(f"/proc/self/fd/{descriptor}")
@@ -67,14 +80,17 @@ def open_result(out: Path) -> Generator[Result]:
         os.close(descriptor)
 
 
-def read_certificate(out: Path) -> dict[str, object]:
+def read_certificate(out: str | Path) -> dict[str, object]:
     """Return what the run wrote about itself.
 
     Raises BadInput where OUT is missing or is no result of gemmflow, CorruptData where its metadata are damaged.
     """
+    if is_url(out):
+        return _certificate(open_folder(str(out)), out)
+    out = Path(out)
     if not out.exists():
         raise BadInput(f"{out} does not exist: check the path")
-    return _certificate(out, out)
+    return _certificate(LocalFolder(str(out)), out)
 
 
 def _hold(out: Path) -> int:
@@ -97,11 +113,11 @@ def _hold(out: Path) -> int:
     raise BadInput(f"{out} is exchanged faster than it can be opened: try again")
 
 
-def _certificate(folder: Path, out: Path) -> dict[str, object]:
+def _certificate(folder: Folder, out: str | Path) -> dict[str, object]:
     try:
-        certificate = json.loads((folder / HEADER).read_bytes())["attributes"][CERTIFICATE]
+        certificate = json.loads(folder.read(HEADER).content)["attributes"][CERTIFICATE]
     except OSError as error:
-        raise BadInput(f"{out} is no result of gemmflow: its {HEADER} cannot be read ({error.strerror})") from error
+        raise BadInput(f"{out} is no result of gemmflow: its {HEADER} cannot be read ({error.strerror or error})") from error
     except ValueError as error:
         raise CorruptData(f"{out} has a damaged {HEADER} ({error}): gemmflow repair restores it") from error
     except (KeyError, TypeError) as error:

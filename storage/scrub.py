@@ -14,7 +14,7 @@ from functools import cached_property
 from storage.buffers import borrow
 from storage.chain import CRC_BYTES, Undecodable, crc32c
 from storage.errors import BadInput
-from storage.files import Bytes, opened, read_at
+from storage.files import Bytes
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, blank_root, with_root
 from storage.output import OutputSpec
 from storage.record import ChunkRecord, Digest, digest
@@ -123,7 +123,7 @@ def chunk_damage(result: Result, key: str, record: ChunkRecord | None, spec: Out
             return ""
         values = _hash_of_values(stored, spec)
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
+        return f"cannot be read ({error.strerror or error})"
     except Undecodable as error:
         return str(error)
     sound = record is None or (digest(body), values) == (record.encoded, record.values)
@@ -205,11 +205,10 @@ def _checked_body(stored: Bytes, record: ChunkRecord | None, spec: OutputSpec) -
 
 
 def _load(result: Result, key: str, nbytes: int | None) -> Bytes:
-    path = result.folder / key
-    expected = path.stat().st_size if nbytes is None else nbytes
-    with opened(str(path)) as descriptor:
+    expected = result.files.size(key) if nbytes is None else nbytes
+    with result.files.opened(key) as file:
         stored = borrow("stored", expected + 1)
-        size = read_at(descriptor, stored, 0)
+        size = file.read_at(stored, 0)
     if size != expected:
         raise Undecodable(f"has {'more than ' if size > expected else ''}{min(size, expected)} bytes, not {expected}")
     return stored[:size]
@@ -217,7 +216,7 @@ def _load(result: Result, key: str, nbytes: int | None) -> Bytes:
 
 def _read(result: Result, key: str) -> bytes | None:
     try:
-        return (result.folder / key).read_bytes()
+        return result.files.read(key).content
     except OSError:
         return None
 

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from storage import CODECS, GOALS, absolute
+from storage import CODECS, GOALS, absolute, is_url
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
 from tasks.rounding import RoundingMode
@@ -46,7 +46,7 @@ class Job(BaseModel):
     b: str
     """Matrix B: a Zarr array (v2 or v3), also at s3://bucket/key, or a .npy file."""
     out: str
-    """Where the product goes: a Zarr v3 array that must not exist yet, unless overwrite is set."""
+    """Where the product goes: a Zarr v3 array, also at s3://bucket/key, that must not exist yet, unless overwrite is set."""
     transpose_a: bool = False
     """Multiply by the transpose of A; nothing is copied on disk."""
     transpose_b: bool = False
@@ -174,6 +174,12 @@ class Job(BaseModel):
             (rows, cols), (height, width) = self.shard, self.chunk
             fitting = f"{-(-rows // height) * height},{-(-cols // width) * width}"
             raise ValueError(f"shard is {rows},{cols} but chunk is {height},{width}: give whole multiples of the chunk, such as {fitting}")
+        return self
+
+    @model_validator(mode="after")
+    def _shards_go_to_disks(self) -> "Job":
+        if self.shard and is_url(self.out):
+            raise ValueError(f"{self.out}: shards are written to local file systems only; leave --shard out")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from storage import Matrix, check_out, open_matrix
+from storage import Matrix, open_matrix, site_of
 from tasks.errors import BadInput
 from tasks.job import Job
 
@@ -117,7 +117,7 @@ def survey(job: Job) -> Problem:
     )
     _check_inner(problem)
     _check_added(problem)
-    check_out(job.out, [path for path in (job.a, job.b, job.add) if path is not None], job.overwrite)
+    site_of(job.out).check([path for path in (job.a, job.b, job.add) if path is not None], job.overwrite)
     return problem
 
 
