@@ -15,7 +15,7 @@ from flows import upkeep
 from flows.options import Group, Output, command
 from flows.show import answer
 from flows.watching import watching
-from storage import open_result
+from storage import is_url, open_result
 from storage.scrub import assess
 from tasks.checkup import Ask
 from tasks.errors import BadInput, DamageFound
@@ -149,7 +149,7 @@ def rewrap(result: Result, rewrapping: Rewrapping, output: Output) -> int:
 
 def clean(result: Result, output: Output) -> int:
     """Remove what unfinished runs left beside OUT; a run that still writes there is not touched."""
-    removed = [str(folder) for folder in upkeep.clean(_path(result))]
+    removed = upkeep.clean(_path(result))
     answer(
         output,
         {"schema": 1, "removed": removed},
@@ -186,5 +186,5 @@ def _plain(part: object) -> str:
     return f"{part:.6g}" if isinstance(part, float) else str(part)
 
 
-def _path(result: Result) -> Path:
-    return Path(result.out).expanduser()
+def _path(result: Result) -> str | Path:
+    return result.out if is_url(result.out) else Path(result.out).expanduser()

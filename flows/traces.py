@@ -9,17 +9,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 
-from storage import Found, GemmflowError, find_staging, read_certificate
+from storage import AnyFound, GemmflowError, read_certificate, site_of
 
 
 @dataclass(frozen=True)
 class Traces:
     """What lay at OUT and beside it before a run."""
 
-    out: Path
-    older: Found | None
+    out: str
+    older: "AnyFound | None"
     """Staging folder of an earlier run, or of one that goes on elsewhere."""
     replaced: str
     """Run id of the result at OUT; empty where there is none."""
@@ -31,9 +30,9 @@ class Traces:
         return new not in ("", self.replaced) and (left is None or left.run_id == new)
 
     @property
-    def unfinished(self) -> Found | None:
+    def unfinished(self) -> "AnyFound | None":
         """The staging folder that this run made or took over, and left."""
-        found = find_staging(self.out)
+        found = _left(self.out)
         return None if found == self.older else found
 
 
@@ -53,17 +52,25 @@ def followed() -> Generator[list[Traces]]:
 
 def take_traces(out: str) -> Traces:
     """Look before a run writes."""
-    place = Path(out)
-    taken = Traces(place, find_staging(place), run_id_at(place))
+    taken = Traces(out, _left(out), run_id_at(out))
     known = _FOLLOWED.get()
     if known is not None:
         known.append(taken)
     return taken
 
 
-def run_id_at(out: Path) -> str:
+def run_id_at(out: str) -> str:
     """The run that made what lies at OUT; empty where nothing of ours does."""
     try:
         return str(read_certificate(out).get("run_id", ""))
     except GemmflowError:
         return ""
+
+
+def _left(out: str) -> "AnyFound | None":
+    """The unfinished run; None also where an object store does not answer: the message that is on its way says so."""
+    try:
+        left = site_of(out).left()
+    except GemmflowError:
+        return None
+    return None if left is None else left.found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.session import open_session
-from storage import discard, find_staging, leftovers, require_free, sweep
+from storage import absolute, is_url, site_of
 from tasks.checkup import Ask, Checkup, check_up
 from tasks.errors import BadInput
 
@@ -21,7 +21,7 @@ def verify(out: str | Path, ask: Ask | None = None) -> Checkup:
 
     Raises BadInput where OUT is no result of gemmflow.
     """
-    return check_up(_path(out), ask or Ask())
+    return check_up(located(out), ask or Ask())
 
 
 def repair(out: str | Path, full: bool = False, cluster: str | None = None) -> "Repaired":
@@ -31,37 +31,38 @@ def repair(out: str | Path, full: bool = False, cluster: str | None = None) -> "
     """
     from tasks.repair import repair as mend  # noqa: PLC0415 - loads Dask
 
+    if is_url(out):
+        raise BadInput(f"{out}: results on object stores are checked but not repaired; compute it again under another key")
     with open_session() as session:
-        return mend(_path(out), full, (session.pool.cluster, session.observe), cluster)
+        return mend(Path(located(out)), full, (session.pool.cluster, session.observe), cluster)
 
 
 def export(out: str | Path, plain: str | Path, overwrite: bool = False) -> "Exported":
     """Write a sealed result as a plain Zarr array. Raises BadInput, Refused, CorruptData, DiskFull: PLAIN is unchanged then."""
     from tasks.export import export as unseal  # noqa: PLC0415 - loads Dask
 
-    return unseal(_path(out), _path(plain), overwrite)
+    return unseal(_local(out, "sealed results"), _local(plain, "plain copies"), overwrite)
 
 
 def rewrap(out: str | Path, key: str) -> str:
     """Put a sealed result under another key, without touching its chunks; returns the name of the old key. Raises BadInput."""
     from tasks.export import change_key  # noqa: PLC0415 - loads Dask
 
-    return change_key(_path(out), key)
+    return change_key(_local(out, "sealed results"), key)
 
 
-def clean(out: str | Path) -> list[Path]:
-    """Remove what unfinished runs left beside OUT; returns the folders. Raises Refused where a run is writing there."""
-    place = _path(out)
-    if not place.parent.is_dir():
-        raise BadInput(f"the folder {place.parent} does not exist: check the path")
-    found = find_staging(place)
-    before = leftovers(place)
-    if found is not None:
-        require_free(found)
-        discard(found)
-    sweep(place)
-    return [folder for folder in before if not folder.exists()]
+def clean(out: str | Path) -> list[str]:
+    """Remove what unfinished runs left beside OUT; returns the names of the folders. Raises Refused where a run is writing there."""
+    return site_of(located(out)).clean()
 
 
-def _path(out: str | Path) -> Path:
+def _local(out: str | Path, kind: str) -> Path:
+    """An absolute path; raises BadInput where it is the URL of an object store."""
+    if is_url(out):
+        raise BadInput(f"{out}: {kind} lie on local file systems only: give the path of a folder")
     return Path(out).expanduser().absolute()
+
+
+def located(out: str | Path) -> str | Path:
+    """An absolute path, or the URL of an object store."""
+    return absolute(str(out)) if is_url(out) else Path(out).expanduser().absolute()

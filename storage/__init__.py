@@ -6,6 +6,7 @@
     chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
     shard                    many chunks in one file
     settled                  what the first worker decides for all, such as the codec
+    site                            the same words for a result on a disk and on an object store: site_local, site_objects
     place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
     record, manifest         what every stored byte must be
@@ -37,6 +38,7 @@ from storage.salvage import salvage
 from storage.scrub import Damage, scrub
 from storage.seal import Seal, create_seal, find_seal, read_seal, require_key, rewrap, write_seal
 from storage.settled import Decision, declare_codec, read_settled, settle
+from storage.site import AnyFound, AnyLease, AnyStaging, Hold, Left, OpenJournal, hold_of, read_token, site_of
 from storage.staging import Found, Staging, Start, create_staging, discard, find_staging, is_published, take_over, taken_over
 from storage.stamp import contents_stamp
 from storage.sync import replace_file, write_atomically
@@ -48,6 +50,9 @@ __all__ = [
     "DEFAULT_CODEC",
     "FORMATS",
     "GOALS",
+    "AnyFound",
+    "AnyLease",
+    "AnyStaging",
     "BadInput",
     "Block",
     "ChunkRecord",
@@ -59,10 +64,13 @@ __all__ = [
     "Format",
     "Found",
     "GemmflowError",
+    "Hold",
     "Journal",
     "JournalScan",
     "Lease",
+    "Left",
     "Matrix",
+    "OpenJournal",
     "OutputSpec",
     "Refused",
     "Result",
@@ -89,6 +97,7 @@ __all__ = [
     "find_seal",
     "find_staging",
     "held_bytes",
+    "hold_of",
     "is_published",
     "is_url",
     "leftovers",
@@ -100,6 +109,7 @@ __all__ = [
     "read_journal",
     "read_seal",
     "read_settled",
+    "read_token",
     "replace_file",
     "require_free",
     "require_key",
@@ -110,6 +120,7 @@ __all__ = [
     "scrub",
     "set_attributes",
     "settle",
+    "site_of",
     "sweep",
     "take_over",
     "taken_over",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storage.address import absolute, is_url
 from storage.errors import BadInput, Unreachable
-from storage.folder import LocalFolder
+from storage.folder import Folder, LocalFolder
 from storage.matrix import Matrix
 from storage.npy import is_npy, open_npy
 from storage.sealed import is_sealed, open_sealed
@@ -55,13 +55,18 @@ def _open_remote(url: str) -> Matrix:
     if url.endswith(".npy"):
         raise BadInput(f"{url}: .npy files are read from local file systems only; write the matrix as a Zarr array")
     try:
+        return open_zarr(open_folder(url))
+    except Unreachable as error:
+        raise BadInput(str(error)) from error  # nothing was written, and the address is the first thing to check
+
+
+def open_folder(url: str) -> Folder:
+    """The objects below a URL; raises BadInput where it is no address or the library of object stores is missing."""
+    try:
         from storage.objects import object_store  # noqa: PLC0415  its library is an extra
     except ModuleNotFoundError as error:
         raise BadInput(f"{url}: object stores need another library: pip install 'gemmflow[s3]'") from error
-    try:
-        return open_zarr(object_store(url))
-    except Unreachable as error:
-        raise BadInput(str(error)) from error  # nothing was written, and the address is the first thing to check
+    return object_store(absolute(url))
 
 
 def _what(place: Path) -> str:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import CorruptData
+from storage.folder import Folder
 from storage.grid import Pair
 from storage.object_files import read_object, write_object
 from storage.record import HASH_DIGITS, ChunkRecord, digest
@@ -135,16 +136,16 @@ def write_manifest(
     return root
 
 
-def read_manifest(folder: Path, root: str, out: Path, seal: Seal | None = None) -> Manifest:
+def read_manifest(folder: Folder, root: str, out: str | Path, seal: Seal | None = None) -> Manifest:
     """The manifest of a result, named OUT, whose root is known; raises CorruptData where it is missing or not the root's."""
-    path = out / MANIFEST
+    path = f"{out}/{MANIFEST}"
     try:
         content = read_object(folder, MANIFEST, seal)
         if digest(content) != root:
             raise ValueError("it does not have the hash that zarr.json names as root")
         return Manifest.parse(content)
     except OSError as error:
-        raise CorruptData(f"{path} cannot be read ({error.strerror}): gemmflow repair makes it again") from error
+        raise CorruptData(f"{path} cannot be read ({error.strerror or error}): gemmflow repair makes it again") from error
     except (ValueError, CorruptData) as error:
         why = error if isinstance(error, ValueError) else "it does not unseal"
         raise CorruptData(f"{path} is damaged ({why}): gemmflow repair makes it again") from error

@@ -14,6 +14,7 @@ from storage.chain import Undecodable
 from storage.envelope import SEAL_OVERHEAD
 from storage.errors import CorruptData
 from storage.files import Bytes
+from storage.folder import Folder
 from storage.seal import Seal
 from storage.sync import write_atomically
 
@@ -22,7 +23,12 @@ SEALED_NAMES = {"zarr.json": "zarr.json.sealed"}
 
 def object_file(folder: Path, key: str, seal: Seal | None) -> Path:
     """Where an object of an array lies."""
-    return folder / (SEALED_NAMES.get(key, key) if seal else key)
+    return folder / object_name(key, seal)
+
+
+def object_name(key: str, seal: Seal | None) -> str:
+    """The name of an object's file, relative to the array."""
+    return SEALED_NAMES.get(key, key) if seal else key
 
 
 def seal_parts(seal: Seal | None, key: str, parts: Sequence[bytes | Bytes]) -> Sequence[bytes | Bytes]:
@@ -50,16 +56,16 @@ def unsealed_bytes(seal: Seal | None, key: str, stored: bytes) -> bytes:
     return unseal(seal, key, np.frombuffer(stored, np.uint8)).tobytes() if seal else stored
 
 
-def read_object(folder: Path, key: str, seal: Seal | None) -> bytes:
+def read_object(folder: Folder, key: str, seal: Seal | None) -> bytes:
     """Return the plain bytes of an object.
 
     Raises OSError where it cannot be read, CorruptData where it does not unseal, BadInput where its key is missing or another one.
     """
-    path = object_file(folder, key, seal)
-    return unseal_file(path, key, path.read_bytes(), seal)
+    name = object_name(key, seal)
+    return unseal_file(f"{folder}/{name}", key, folder.read(name).content, seal)
 
 
-def unseal_file(path: Path, key: str, stored: bytes, seal: Seal | None) -> bytes:
+def unseal_file(path: str | Path, key: str, stored: bytes, seal: Seal | None) -> bytes:
     """Return the plain bytes of an object whose file was read; raises as `read_object` does."""
     try:
         return unsealed_bytes(seal, key, stored)

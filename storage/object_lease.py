@@ -24,6 +24,8 @@ LEASE = "lease"
 HEARTBEAT_SECONDS = 5.0
 STANDSTILL_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
+_STOOD_STILL: set[str] = set()
+"""Contents of leases that this process has watched long enough."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,9 @@ def require_free_lease(home: ObjectStore, standstill: float = STANDSTILL_SECONDS
     Raises Refused, naming the holder, as soon as his counter moves.
     """
     first, began = read_lease(home), time.monotonic()
-    while first and not first.claim.released and not is_gone(first.claim.holder, first.claim.epoch):
+    while first and not first.claim.released and not is_gone(first.claim.holder, first.claim.epoch) and first.etag not in _STOOD_STILL:
         if time.monotonic() - began > standstill:
+            _STOOD_STILL.add(first.etag)
             break
         time.sleep(look)
         now = read_lease(home)

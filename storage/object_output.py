@@ -27,12 +27,13 @@ from storage.journal import Record
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, ordered, render_metadata, with_root
 from storage.matrix import Block
 from storage.object_journal import ObjectJournal
-from storage.object_lease import ObjectLease, Seen, require_conditional_writes
+from storage.object_lease import LEASE, ObjectLease, Seen, require_conditional_writes
 from storage.objects import ObjectStore
 from storage.output import OutputSpec
 from storage.record import ChunkRecord, digest
+from storage.staging import Durability
 from storage.unfinished import make_header
-from storage.write import WriteResult, checked_spans, encode_chunk
+from storage.write import Elements, WriteResult, checked_spans, encode_chunk
 
 COPIES_AT_ONCE = 16
 _HASH_DIGITS = 32
@@ -50,6 +51,16 @@ class ObjectStaging:
     """How many processes, this one included, have held the run."""
     spec: OutputSpec
     """What is written."""
+
+    @property
+    def durability(self) -> Durability:
+        """An acknowledged PUT is durable."""
+        return "power"
+
+    @property
+    def seal(self) -> None:
+        """No object is sealed."""
+        return None
 
     @property
     def home(self) -> ObjectStore:
@@ -75,6 +86,20 @@ class ObjectStaging:
     def array(self) -> ObjectStore:
         """Metadata that are not published yet."""
         return self.folder.inside("array")
+
+
+@dataclass(frozen=True)
+class ObjectFound:
+    """An unfinished run beside OUT."""
+
+    out: ObjectStore
+    run_id: str
+    epoch: int
+
+    @property
+    def folder(self) -> ObjectStore:
+        """What belongs to it."""
+        return home_of(self.out).inside(self.run_id)
 
 
 def home_of(out: ObjectStore) -> ObjectStore:
@@ -124,7 +149,7 @@ def take_over_object_staging(out: ObjectStore, seen: Seen, spec: OutputSpec) -> 
         raise
 
 
-def write_object_block(staging: ObjectStaging, row0: int, col0: int, block: Block) -> WriteResult:
+def write_object_block(staging: ObjectStaging, row0: int, col0: int, block: Block | Elements) -> WriteResult:
     """Write a block, its edges on the chunk grid or at the array's edge; when it returns, its chunks are stored durably.
 
     Needs, beside what `chunk_buffer_bytes` says, memory for one more encoded chunk.
@@ -181,7 +206,7 @@ def publish_objects(staging: ObjectStaging, lease: ObjectLease) -> None:
     lease.confirm()
     if staging.out.put_if_absent(HEADER, staging.array.read(HEADER).content) is None:
         raise Refused(f"{staging.out} appeared during the run: the result is whole in {staging.folder}; remove one of them")
-    discard_objects(staging, lease)
+    discard_objects(staging.home, lease)
 
 
 def is_published_object(out: ObjectStore, run_id: str) -> bool:
@@ -192,12 +217,12 @@ def is_published_object(out: ObjectStore, run_id: str) -> bool:
         return False
 
 
-def discard_objects(staging: ObjectStaging, lease: ObjectLease) -> None:
-    """Remove what belongs to the run, the lease last."""
-    keys = [listed.key for listed in staging.folder.list()]
+def discard_objects(home: ObjectStore, lease: ObjectLease) -> None:
+    """Remove what lies beside OUT, the lease last. Raises TakenOver."""
+    keys = [listed.key for listed in home.list() if listed.key != LEASE]
     for first in range(0, len(keys), _DELETED_AT_ONCE):
         lease.check()
-        staging.folder.delete(*keys[first : first + _DELETED_AT_ONCE])
+        home.delete(*keys[first : first + _DELETED_AT_ONCE])
     lease.drop()
 
 

@@ -34,8 +34,6 @@ def check_out(out: str | Path, inputs: Sequence[str | Path], overwrite: bool) ->
     BadInput: OUT is an input, lies in one or holds one; it exists and `overwrite` is not asked, or is no Zarr array; its folder
     is missing or read-only. Refused: `overwrite` is asked and the file system cannot exchange folders.
     """
-    if is_url(out):
-        raise BadInput(f"{out}: results are written to local file systems; choose a path, then copy the folder")
     for given in inputs:
         if not is_url(given):
             _check_apart(Path(out), Path(given))

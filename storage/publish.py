@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from storage.errors import GemmflowError, Refused, TakenOver
+from storage.folder import LocalFolder
 from storage.manifest import HEADER, ordered, render_metadata, write_manifest
 from storage.object_files import read_object, write_object
 from storage.record import ChunkRecord
@@ -45,7 +46,7 @@ def set_attributes(staging: Staging, attributes: dict[str, object]) -> None:
     """
     path = Path(staging.array, HEADER)
     try:
-        document = json.loads(read_object(Path(staging.array), HEADER, staging.seal))
+        document = json.loads(read_object(LocalFolder(staging.array), HEADER, staging.seal))
         document["attributes"] = {**document.get("attributes", {}), **attributes}
         write_object(Path(staging.array), HEADER, json.dumps(document, indent=2, allow_nan=False).encode(), staging.seal)
     except OSError as error:
@@ -60,7 +61,8 @@ def certify(staging: Staging, certificate: dict[str, object], chunks: Iterable[C
     """
     array, every = Path(staging.array), ordered(chunks, staging.spec.grid)
     try:
-        metadata = render_metadata(json.loads(read_object(array, HEADER, staging.seal)), {**certificate, "run_id": staging.run_id})
+        document = json.loads(read_object(LocalFolder(staging.array), HEADER, staging.seal))
+        metadata = render_metadata(document, {**certificate, "run_id": staging.run_id})
         return write_manifest(array, metadata, every, notes, staging.seal)
     except OSError as error:
         raise _gone(staging) or write_error(array, error) from error

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from storage.address import is_url
 from storage.errors import BadInput, CorruptData, GemmflowError
-from storage.formats import open_matrix
+from storage.folder import Folder, LocalFolder
+from storage.formats import open_folder, open_matrix
 from storage.manifest import CERTIFICATE, HEADER, Manifest, read_manifest
 from storage.matrix import Matrix
 from storage.object_files import read_object
@@ -27,28 +29,35 @@ _TRIES = 3
 class Result:
     """A result and the folder that holds it, for as long as it is open."""
 
-    out: Path
-    """As the caller named it."""
+    out: Path | str
+    """As the caller named it: a path, or the URL of an object store."""
     folder: Path
-    """A path that stays with this result, whatever happens to OUT."""
+    """A path that stays with this result, whatever happens to OUT; of no use where `remote` is set."""
+    remote: Folder | None = None
+    """The objects of a result on an object store, where nobody exchanges them."""
+
+    @property
+    def files(self) -> Folder:
+        """Its files, wherever they are."""
+        return self.remote or LocalFolder(str(self.folder))
 
     @property
     def is_current(self) -> bool:
-        """Whether this is still what lies at OUT."""
+        """Whether this is still what lies at OUT; nobody exchanges what is on an object store."""
         try:
-            return os.path.samestat(self.folder.stat(), self.out.stat())
+            return self.remote is not None or os.path.samestat(self.folder.stat(), Path(self.out).stat())
         except OSError:
             return False
 
     @cached_property
     def seal(self) -> Seal | None:
         """What opens it, its key found; None where it is plain. Raises BadInput where the key is missing or another one."""
-        return _opened_seal(self.folder, self.out)
+        return None if self.remote else _opened_seal(self.folder, self.out)
 
     @cached_property
     def certificate(self) -> dict[str, object]:
         """What the run wrote about itself; raises BadInput where this is no result of gemmflow, CorruptData where it is damaged."""
-        return _certificate(self.folder, self.out, self.seal)
+        return _certificate(self.files, self.out, self.seal)
 
     @property
     def root(self) -> str:
@@ -60,20 +69,24 @@ class Result:
         """What every file must be. Raises BadInput where the result has none, CorruptData where it is damaged."""
         if not self.root:
             raise BadInput(f"{self.out} has no manifest: it was written by an older gemmflow; compute it again with multiply --overwrite")
-        return read_manifest(self.folder, self.root, self.out, self.seal)
+        return read_manifest(self.files, self.root, self.out, self.seal)
 
     @cached_property
     def matrix(self) -> Matrix:
         """The elements. Valid while the result is open."""
-        return open_matrix(self.folder)
+        return open_matrix(str(self.out) if self.remote else self.folder)
 
 
 @contextlib.contextmanager
-def open_result(out: Path) -> Generator[Result]:
+def open_result(out: str | Path) -> Generator[Result]:
     """Open a result for reading; the block sees one result, whole, even where OUT is overwritten meanwhile.
 
     Raises BadInput where OUT is missing or no folder.
     """
+    if is_url(out):
+        yield Result(str(out), Path(), open_folder(str(out)))
+        return
+    out = Path(out)
     descriptor = _hold(out)
     try:
         held = Path(f"/proc/self/fd/{descriptor}")
@@ -82,14 +95,17 @@ def open_result(out: Path) -> Generator[Result]:
         os.close(descriptor)
 
 
-def read_certificate(out: Path) -> dict[str, object]:
+def read_certificate(out: str | Path) -> dict[str, object]:
     """Return what the run wrote about itself.
 
     Raises BadInput where OUT is missing or is no result of gemmflow, CorruptData where its metadata are damaged.
     """
+    if is_url(out):
+        return _certificate(open_folder(str(out)), out, None)
+    out = Path(out)
     if not out.exists():
         raise BadInput(f"{out} does not exist: check the path")
-    return _certificate(out, out, _opened_seal(out, out))
+    return _certificate(LocalFolder(str(out)), out, _opened_seal(out, out))
 
 
 def _hold(out: Path) -> int:
@@ -112,7 +128,7 @@ def _hold(out: Path) -> int:
     raise BadInput(f"{out} is exchanged faster than it can be opened: try again")
 
 
-def _opened_seal(folder: Path, out: Path) -> Seal | None:
+def _opened_seal(folder: Path, out: Path | str) -> Seal | None:
     try:
         seal = find_seal(folder)
     except GemmflowError as error:
@@ -125,13 +141,13 @@ def _opened_seal(folder: Path, out: Path) -> Seal | None:
     return seal
 
 
-def _certificate(folder: Path, out: Path, seal: Seal | None) -> dict[str, object]:
+def _certificate(folder: Folder, out: Path | str, seal: Seal | None) -> dict[str, object]:
     try:
         certificate = json.loads(read_object(folder, HEADER, seal))["attributes"][CERTIFICATE]
     except CorruptData as error:
         raise CorruptData(f"{out} has a {HEADER} that does not unseal: gemmflow repair restores it") from error
     except OSError as error:
-        raise BadInput(f"{out} is no result of gemmflow: its {HEADER} cannot be read ({error.strerror})") from error
+        raise BadInput(f"{out} is no result of gemmflow: its {HEADER} cannot be read ({error.strerror or error})") from error
     except ValueError as error:
         raise CorruptData(f"{out} has a damaged {HEADER} ({error}): gemmflow repair restores it") from error
     except (KeyError, TypeError) as error:

@@ -14,9 +14,9 @@ from functools import cached_property
 from storage.buffers import borrow
 from storage.chain import CRC_BYTES, Undecodable, crc32c
 from storage.errors import BadInput, CorruptData
-from storage.files import Bytes, opened, read_at
+from storage.files import Bytes
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, blank_root, with_root
-from storage.object_files import object_file, overhead, read_object, unseal
+from storage.object_files import object_name, overhead, read_object, unseal
 from storage.output import OutputSpec
 from storage.record import ChunkRecord, Digest, digest
 from storage.result import Result
@@ -140,7 +140,7 @@ def chunk_damage(result: Result, key: str, record: ChunkRecord | None, spec: Out
             return ""
         values = _hash_of_values(stored, spec)
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
+        return f"cannot be read ({error.strerror or error})"
     except Undecodable as error:
         return str(error)
     sound = record is None or (digest(body), values) == (record.encoded, record.values)
@@ -223,11 +223,11 @@ def checked_body(stored: Bytes, record: ChunkRecord | None, spec: OutputSpec) ->
 
 def load(result: Result, key: str, nbytes: int | None) -> Bytes:
     """A file of a result, unsealed, as long as recorded, valid until this thread loads another. Raises OSError, Undecodable."""
-    path = object_file(result.folder, key, result.seal)
-    expected = path.stat().st_size if nbytes is None else nbytes + overhead(result.seal)
-    with opened(str(path)) as descriptor:
+    name = object_name(key, result.seal)
+    expected = result.files.size(name) if nbytes is None else nbytes + overhead(result.seal)
+    with result.files.opened(name) as file:
         stored = borrow("stored", expected + 1)
-        size = read_at(descriptor, stored, 0)
+        size = file.read_at(stored, 0)
     if size != expected:
         raise Undecodable(f"has {'more than ' if size > expected else ''}{min(size, expected)} bytes, not {expected}")
     return unseal(result.seal, key, stored[:size])
@@ -236,7 +236,7 @@ def load(result: Result, key: str, nbytes: int | None) -> Bytes:
 def _read(result: Result, key: str) -> bytes | None:
     """A small object, None where it cannot be read, empty where it does not unseal."""
     try:
-        return read_object(result.folder, key, result.seal)
+        return read_object(result.files, key, result.seal)
     except OSError:
         return None
     except CorruptData:

@@ -21,6 +21,7 @@ from typing import Any
 from storage.chain import Undecodable
 from storage.codecs import Codec
 from storage.errors import GemmflowError, TakenOver
+from storage.folder import LocalFolder
 from storage.object_files import read_object, sealed_bytes, unsealed_bytes, write_object
 from storage.seal import Seal
 from storage.sync import PARTIAL, sync_folder, write_all, write_error
@@ -63,7 +64,7 @@ def read_settled(path: Path, seal: Seal | None = None) -> Decision | None:
 
 def declare_codec(array: str, codec: Codec, itemsize: int, seal: Seal | None = None) -> None:
     """Make a codec the one that the array's zarr.json names, whole and durable; raises OSError."""
-    document = json.loads(read_object(Path(array), "zarr.json", seal))
+    document = json.loads(read_object(LocalFolder(array), "zarr.json", seal))
     name_codec(document, codec, itemsize)
     write_object(Path(array), "zarr.json", json.dumps(document, indent=2).encode(), seal)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from storage import Damage, Result, Staging, open_result, scrub
+from storage import Damage, Result, Staging, is_url, open_result, scrub
 from storage.scrub import Assessment, assess
 from tasks.errors import BadInput
 from tasks.schema import finite
@@ -88,7 +88,8 @@ class Checkup:
         named = ", ".join(f"{damage.key} {damage.why}" for damage in self.damages[:MOST_NAMED])
         more = f" and {len(self.damages) - MOST_NAMED} more" if len(self.damages) > MOST_NAMED else ""
         count = f"{plural(len(self.damages), 'file')} of {self.out} {'is' if len(self.damages) == 1 else 'are'} damaged"
-        return f"{count}: {named}{more}; mend with gemmflow repair {self.out}"
+        mend = "compute it again under another key" if is_url(self.out) else f"mend with gemmflow repair {self.out}"
+        return f"{count}: {named}{more}; {mend}"
 
     def to_json(self) -> dict[str, object]:
         """For scripts."""
@@ -108,7 +109,7 @@ class Checkup:
         }
 
 
-def check_up(out: Path, ask: Ask = Ask()) -> Checkup:  # noqa: B008 - frozen
+def check_up(out: str | Path, ask: Ask = Ask()) -> Checkup:  # noqa: B008 - frozen
     """Check a stored result against its manifest and, where that is asked, against its inputs and the root that the caller kept.
 
     Raises BadInput where OUT is no result of gemmflow with a manifest, or its inputs are gone.
@@ -150,7 +151,7 @@ def _wrong_root(root: str, expected: str | None) -> list[Damage]:
     return [Damage("root", f"is {root}, expected was {expected}: this is another result, or an older one was put back")]
 
 
-def _against(result: Result, found: Assessment, out: Path) -> "Against":
+def _against(result: Result, found: Assessment, out: str | Path) -> "Against":
     from tasks.against import check_against  # noqa: PLC0415 - loads torch
 
     origin = origin_of(found, str(out))

@@ -9,12 +9,11 @@ take part. Times that differ by less than TIE are equal and the first row of the
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 import numpy as np
 
-from storage import GOALS, Decision, OutputSpec, Staging, automatic_codecs, read_settled
+from storage import GOALS, AnyStaging, Decision, OutputSpec, automatic_codecs, hold_of
 from tasks.hardware import Layout
 from tasks.job import Job
 
@@ -122,14 +121,9 @@ def sample_bytes(spec: OutputSpec) -> int:
     return (PIECES + 4) * (min(PIECE_BYTES, spec.chunk_bytes) + (1 << 16))
 
 
-def decision_path(staging: Staging) -> Path:
-    """The file that holds what was chosen, for every worker and for a resumed run."""
-    return Path(staging.folder, "codec")
-
-
-def settled(staging: Staging) -> CodecDecision | None:
+def settled(staging: "AnyStaging") -> CodecDecision | None:
     """What was chosen, None where no tile was stored yet or the caller named a codec."""
-    decision = read_settled(decision_path(staging), staging.seal)
+    decision = hold_of(staging).read_settled()
     return CodecDecision.from_json(decision) if decision else None
 
 

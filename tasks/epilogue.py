@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from storage import Block, ChunkRecord, write_block
+from storage import Block, ChunkRecord, hold_of
 from tasks import probing
 from tasks.devices import torch_dtype
 from tasks.memory import PROBE_BLOCK
@@ -71,10 +71,10 @@ def store_tile(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, lanes: Lan
     records: list[ChunkRecord] = []
     staging = settled_staging(recipe.staging, recipe.choose, accumulator) if recipe.choose else recipe.staging
     lanes.lap("encode")
-    dtype = np.dtype(recipe.staging.spec.dtype)
+    hold, dtype = hold_of(staging), np.dtype(recipe.staging.spec.dtype)
     for (top, bottom), (left, right) in _cuts(tile, staging.spec.objects):
         block = Finished(accumulator[top:bottom, left:right], dtype)
-        result = write_block(staging, tile.rows[0] + top, tile.cols[0] + left, block)
+        result = hold.write(tile.rows[0] + top, tile.cols[0] + left, block)
         records += result.records
         lanes.book({"encode": result.encode_seconds, "write": result.write_seconds}, rest="encode")
     return tuple(records)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from storage import Matrix, Seal, open_matrix
+from storage import Matrix, Seal, open_matrix, read_token
 from tasks.errors import ClusterMismatch, GemmflowError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def check_workers(cluster: "Cluster") -> None:
         _check_code(address, mine, theirs)
 
 
-def check_files(cluster: "Cluster", token_path: Path, token: str, matrices: Sequence[Matrix]) -> None:
+def check_files(cluster: "Cluster", token_path: str | Path, token: str, matrices: Sequence[Matrix]) -> None:
     """Raise ClusterMismatch, naming the worker, unless every worker reads `token` in `token_path` and the same inputs."""
     expected = [(matrix.path, matrix.fingerprint) for matrix in matrices]
     for address, complaint in _ask(cluster, look_at_files, str(token_path), token, expected).items():
@@ -75,10 +75,10 @@ def describe_code() -> dict[str, str]:
 def look_at_files(token_path: str, token: str, expected: Sequence[tuple[str, str]]) -> str | None:
     """What is wrong with the files seen from here, or None; runs on workers. `expected` pairs paths with fingerprints."""
     try:
-        if Path(token_path).read_bytes() != token.encode():
+        if read_token(token_path) != token.encode():
             return f"reads another run's token in {token_path}"
-    except OSError as error:
-        return f"cannot read {token_path} ({error.strerror})"
+    except (OSError, GemmflowError) as error:
+        return f"cannot read {token_path} ({getattr(error, 'strerror', None) or error})"
     for path, fingerprint in expected:
         try:
             if open_matrix(path).fingerprint != fingerprint:

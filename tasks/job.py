@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from storage import CODECS, GOALS, absolute, check_key_id
+from storage import CODECS, GOALS, absolute, check_key_id, is_url
 from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
 from tasks.rounding import RoundingMode
@@ -46,7 +46,7 @@ class Job(BaseModel):
     b: str
     """Matrix B: a Zarr array (v2 or v3), also at s3://bucket/key, or a .npy file."""
     out: str
-    """Where the product goes: a Zarr v3 array that must not exist yet, unless overwrite is set."""
+    """Where the product goes: a Zarr v3 array, also at s3://bucket/key, that must not exist yet, unless overwrite is set."""
     transpose_a: bool = False
     """Multiply by the transpose of A; nothing is copied on disk."""
     transpose_b: bool = False
@@ -193,6 +193,13 @@ class Job(BaseModel):
     def _sealed_files_are_chunks(self) -> "Job":
         if self.seal and self.shard:
             raise ValueError("sealed results have no shards: leave out seal or shard")
+        return self
+
+    @model_validator(mode="after")
+    def _shards_and_seals_go_to_disks(self) -> "Job":
+        if is_url(self.out) and (self.shard or self.seal):
+            kind, option = ("shards", "shard") if self.shard else ("sealed results", "seal")
+            raise ValueError(f"{self.out}: {kind} are written to local file systems only; leave {option} out, or write to a folder")
         return self
 
     @model_validator(mode="after")

@@ -3,30 +3,15 @@
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
-from storage import (
-    GOALS,
-    Journal,
-    Lease,
-    OutputSpec,
-    Staging,
-    Start,
-    check_space,
-    create_seal,
-    create_staging,
-    discard,
-    salvage,
-    sweep,
-    take_over,
-    write_atomically,
-)
+from storage import GOALS, AnyLease, AnyStaging, Hold, OutputSpec, Start, create_seal, hold_of, site_of
 from tasks.clusters import Cluster
 from tasks.compression import choice_for
-from tasks.errors import Refused
+from tasks.errors import GemmflowError, Refused
 from tasks.handshake import check_files, check_seal, check_workers
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
@@ -46,12 +31,12 @@ class Run:
     problem: Problem
     hardware: Hardware
     plan: Plan
-    staging: Staging
+    staging: "AnyStaging"
     started_at: float
     """When the workers' handshake had passed, in seconds since the epoch."""
     resumed: tuple[Measurement, ...] = ()
     """Tiles that an earlier run of the same job had finished."""
-    lease: Lease | None = None
+    lease: "AnyLease | None" = None
     """The right to write; None in a run that was made by hand."""
     inputs: dict[str, str] = field(default_factory=dict[str, str])
     """Stamps of the inputs when the run was started."""
@@ -63,6 +48,11 @@ class Run:
         """Tiles that are still to be computed, in the order of the walk."""
         finished = {tile.index for tile in self.resumed}
         return [index for index in range(self.plan.tiles) if index not in finished and (self.only is None or index in self.only)]
+
+    @property
+    def hold(self) -> Hold:
+        """What the driver may do with the staging."""
+        return hold_of(self.staging, self.lease)
 
     @property
     def recipe(self) -> Recipe:
@@ -94,11 +84,12 @@ def prepare(job: Job, problem: Problem, hardware: Hardware, plan: Plan, cluster:
     try:
         if run.staging.seal is not None:
             check_seal(cluster, run.staging.seal)
-        _check_files(problem, run.staging, cluster)
+        _check_files(problem, run.hold, cluster)
     except BaseException:
         end(run)
         if unfinished is None:
-            discard(run.staging)
+            with suppress(GemmflowError):
+                run.hold.discard()
         raise
     return replace(run, started_at=started)
 
@@ -112,48 +103,49 @@ def end(run: Run) -> None:
 def check_room(job: Job, problem: Problem, plan: Plan, done: Iterable[Measurement] = ()) -> None:
     """Raise Refused where OUT's file system has no room for what is still to come of the product, uncompressed."""
     missing = problem.m * problem.n * np.dtype(plan.dtype_out).itemsize - sum(tile.bytes_written for tile in done)
-    check_space(Path(job.out), missing)
+    site_of(job.out).check_space(missing)
 
 
 def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
     seal = create_seal(job.seal) if job.seal is not None else None
     spec = OutputSpec((problem.m, problem.n), plan.dtype_out, plan.chunk, plan.codec, plan.shard, sealed=seal is not None)
     check_room(job, problem, plan)
-    sweep(Path(job.out))
     run_id = new_run_id()
     inputs = input_stamps(problem)
-    staging = create_staging(Path(job.out), spec, job.durability, run_id, Start((run_record(job, inputs, plan, spec),), seal))
-    return Run(run_id, job, problem, hardware, plan, staging, time.time(), lease=Lease.take(staging), inputs=inputs)
+    start = Start((run_record(job, inputs, plan, spec),), seal)
+    staging, lease = site_of(job.out).begin(spec, job.durability, run_id, start)
+    return Run(run_id, job, problem, hardware, plan, staging, time.time(), lease=lease, inputs=inputs)
 
 
 def _go_on(unfinished: Unfinished, asked: tuple[Job, Problem, Hardware, Plan]) -> Run:
     job, problem, hardware, plan = asked
     require_same(unfinished, job, problem)
     if plan != unfinished.plan:
-        raise Refused(f"the unfinished run {unfinished.found.run_id} of {job.out} appeared meanwhile: run again to go on with it")
+        raise Refused(f"the unfinished run {unfinished.left.run_id} of {job.out} appeared meanwhile: run again to go on with it")
     check_room(job, problem, plan, unfinished.tiles)
-    staging = take_over(unfinished.found).staging(unfinished.spec, job.durability)
-    lease = Lease.take(staging)
+    staging, lease = unfinished.left.take_over(unfinished.spec, job.durability)
     try:
-        tiles = _sound_tiles(unfinished, staging)
-        Journal.create(Path(staging.journal), [unfinished.started, *map(tile_record, tiles)], staging.seal).close()
+        tiles = _sound_tiles(unfinished, hold_of(staging, lease))
         return Run(staging.run_id, job, problem, hardware, plan, staging, time.time(), tiles, lease, unfinished.inputs)
     except BaseException:
         lease.release()
         raise
 
 
-def _sound_tiles(unfinished: Unfinished, staging: Staging) -> tuple[Measurement, ...]:
-    """The finished tiles all of whose chunks are there; files that belong to none of them are removed."""
-    sound = salvage(staging, [chunk for tile in unfinished.tiles for chunk in tile.chunks])
+def _sound_tiles(unfinished: Unfinished, hold: Hold) -> tuple[Measurement, ...]:
+    """The finished tiles all of whose chunks are there; what belongs to none of them does not count any more."""
+    sound = _keep(unfinished, unfinished.tiles, hold)
     whole = tuple(tile for tile in unfinished.tiles if all(chunk.key in sound for chunk in tile.chunks))
     if len(whole) < len(unfinished.tiles):
-        salvage(staging, [chunk for tile in whole for chunk in tile.chunks])
+        _keep(unfinished, whole, hold)
     return whole
 
 
-def _check_files(problem: Problem, staging: Staging, cluster: Cluster) -> None:
-    token, path = secrets.token_hex(16), Path(staging.folder) / "token"
-    write_atomically(path, token.encode())
+def _keep(unfinished: Unfinished, tiles: tuple[Measurement, ...], hold: Hold) -> set[str]:
+    return hold.keep([unfinished.started, *map(tile_record, tiles)], [chunk for tile in tiles for chunk in tile.chunks])
+
+
+def _check_files(problem: Problem, hold: Hold, cluster: Cluster) -> None:
+    token = secrets.token_hex(16)
     matrices = [problem.a.matrix, problem.b.matrix] + ([problem.add] if problem.add is not None else [])
-    check_files(cluster, path, token, matrices)
+    check_files(cluster, hold.put_token(token), token, matrices)

@@ -6,8 +6,6 @@ from math import isfinite
 
 import numpy as np
 
-from storage import certify, declare_codec, resolve_codec
-from storage import publish as publish_array
 from storage.object_files import overhead
 from tasks.compression import CodecDecision, Weighed, settled
 from tasks.outcome import Certificate, Outcome
@@ -37,12 +35,10 @@ def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
     Raises TakenOver, Refused when OUT appeared meanwhile; the staged result is kept then.
     """
     decision = settled(run.staging) if run.recipe.choose else None
-    if decision:
-        declare_codec(run.staging.array, resolve_codec(decision.codec), run.staging.spec.stored.itemsize, run.staging.seal)
     stored = _stored(run, outcome, decision)
     chunks = [chunk for tile in outcome.measurements for chunk in tile.chunks]
-    root = certify(run.staging, _attributes(run, certificate, stored), chunks)
-    publish_array(run.staging, run.job.overwrite)
+    root = run.hold.certify(stored.codec, _attributes(run, certificate, stored), chunks)
+    run.hold.publish(run.job.overwrite)
     return replace(stored, root=root)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from storage import Matrix, Staging
+from storage import AnyStaging, Matrix
 from tasks.arithmetic import ARITHMETICS, Arithmetic
 from tasks.compression import CodecChoice
 from tasks.job import Job
@@ -29,7 +29,7 @@ class Recipe:
     device: str
     threads: int
     exact: bool
-    staging: Staging
+    staging: "AnyStaging"
     probes: int
     seed: int
     bound: float
@@ -56,7 +56,7 @@ def walk_of(plan: Plan) -> Walk:
     return Walk(plan.shape, plan.tile, plan.grid, plan.residency)
 
 
-def make_recipe(job: Job, problem: Problem, plan: Plan, staging: Staging, choose: CodecChoice | None = None) -> Recipe:
+def make_recipe(job: Job, problem: Problem, plan: Plan, staging: "AnyStaging", choose: CodecChoice | None = None) -> Recipe:
     """The recipe of a plan, written to `staging`."""
     return Recipe(
         run_id=f"{staging.run_id}.{staging.epoch}",

@@ -102,7 +102,7 @@ def _mended(result: Result, full: bool, means: Means, cluster: str | None) -> Re
     damages = tuple(damage.key for damage in scrub(result, full))
     tiles = damaged_tiles(result, list(damages))
     if not damages:
-        _clear(result.out)
+        _clear(Path(out))
         return Repaired(out, (), (), True, found.root, 0.0)
     origin = origin_of(found, out)
     origin = replace(origin, job=origin.job.model_copy(update={"cluster": cluster or origin.job.cluster}))

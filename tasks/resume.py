@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
-from pathlib import Path
 from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from storage import Found, OutputSpec, contents_stamp, discard, find_staging, is_published, read_journal, require_free
+from storage import CorruptData, Found, Left, OutputSpec, contents_stamp, read_journal, site_of
 from storage.journal import Record
 from tasks.errors import BadInput, Refused
 from tasks.hardware import Hardware
@@ -46,7 +45,7 @@ _SPEC = TypeAdapter(OutputSpec)
 class Unfinished:
     """A run that was started and did not end."""
 
-    found: Found
+    left: Left
     records: tuple[Record, ...]
     """Of its journal, oldest first."""
 
@@ -100,26 +99,34 @@ def find_unfinished(job: Job) -> Unfinished | None:
 
     What is left of a run that had published its result is removed. Raises Refused where somebody writes, or the journal is damaged.
     """
-    found = find_staging(Path(job.out))
-    if found is None:
+    left = site_of(job.out).left()
+    if left is None:
         return None
-    require_free(found)
-    if is_published(found):
-        discard(found)
+    left.require_free()
+    if left.is_over():
+        left.discard()
         return None
-    _require_seal(found, job)
-    if began_as(EXPORT, found):
-        discard(found)
+    _require_seal(left, job)
+    records = _records(left)
+    if records[:1] == (EXPORT,):
+        left.discard()
         return None
-    if began_as(REPAIR, found):
+    if records[:1] == (REPAIR,):
         raise Refused(f"{job.out} has an unfinished repair: repeat gemmflow repair {job.out}, or remove it with {_clean(job)}")
     try:
-        records = tuple(read_journal(found.folder / "journal", found.seal))
         if records and records[0]["kind"] == "run" and read_plan(records[0]["plan"]):
-            return Unfinished(found, records)
-    except (BadInput, ValidationError, KeyError):
+            return Unfinished(left, records)
+    except (ValidationError, KeyError):
         pass
-    raise Refused(f"the unfinished run in {found.folder} cannot be read: its journal is damaged; remove it with {_clean(job)}")
+    raise Refused(f"the unfinished run in {left.found.folder} cannot be read: its journal is damaged; remove it with {_clean(job)}")
+
+
+def _records(left: Left) -> tuple[Record, ...]:
+    """Its journal; empty where that is damaged."""
+    try:
+        return tuple(left.records())
+    except (BadInput, CorruptData):
+        return ()
 
 
 def began_as(first: Record, found: Found) -> bool:
@@ -133,12 +140,12 @@ def began_as(first: Record, found: Found) -> bool:
         return False
 
 
-def _require_seal(found: Found, job: Job) -> None:
+def _require_seal(left: Left, job: Job) -> None:
     """Raise Refused where the unfinished run is sealed under another key than asked: without the right one nothing of it can be read."""
-    seal = found.seal
+    seal = left.seal
     if seal is not None and seal.key_id != job.seal:
         raise Refused(
-            f"{job.out} has an unfinished run ({found.run_id}) that differs: seal was {seal.key_id}, now it is {_shown(job.seal)}; "
+            f"{job.out} has an unfinished run ({left.run_id}) that differs: seal was {seal.key_id}, now it is {_shown(job.seal)}; "
             f"ask the same to go on with it, or remove it with {_clean(job)}"
         )
 
@@ -148,7 +155,7 @@ def require_same(unfinished: Unfinished, job: Job, problem: Problem) -> None:
     difference = next(_differences(unfinished, job, problem), "")
     if difference:
         raise Refused(
-            f"{job.out} has an unfinished run ({unfinished.found.run_id}) that differs: {difference}; "
+            f"{job.out} has an unfinished run ({unfinished.left.run_id}) that differs: {difference}; "
             f"ask the same to go on with it, or remove it with {_clean(job)}"
         )
 
@@ -158,7 +165,7 @@ def describe(unfinished: Unfinished | None) -> str:
     if unfinished is None:
         return ""
     done, all_tiles = len(unfinished.tiles), unfinished.plan.tiles
-    return f"going on with run {unfinished.found.run_id}: {done} of {all_tiles} tiles are done"
+    return f"going on with run {unfinished.left.run_id}: {done} of {all_tiles} tiles are done"
 
 
 def run_record(job: Job, inputs: dict[str, str], plan: Plan, spec: OutputSpec) -> Record:

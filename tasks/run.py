@@ -13,13 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 
 from distributed import CancelledError, Future, KilledWorker, as_completed
 
-from storage import Journal, TakenOver, taken_over
+from storage import OpenJournal, TakenOver
 from tasks.clusters import Cluster
 from tasks.errors import GemmflowError, NotCertified, WorkersLost
 from tasks.outcome import Measurement, Outcome, Progress
@@ -53,7 +52,7 @@ def multiply(run: Run, cluster: Cluster, observe: Observer) -> Outcome:
     Raises what a tile raises (NonFinite, CorruptData, DiskFull), NotCertified when a tile fails its check twice, WorkersLost.
     Staging is kept then, and the message names it.
     """
-    with Journal.reopen(Path(run.staging.journal), run.staging.seal) as journal:
+    with run.hold.journal() as journal:
         drive = _Drive(run, cluster, journal, observe)
         try:
             return drive.to_the_end()
@@ -61,7 +60,7 @@ def multiply(run: Run, cluster: Cluster, observe: Observer) -> Outcome:
             raise
         except GemmflowError as error:
             if drive.lost:
-                raise taken_over(run.staging) from error
+                raise run.hold.taken_over() from error
             if run.only is not None:
                 raise
             raise type(error)(f"{error} ({kept(run)})") from error
@@ -87,7 +86,7 @@ class _Flight:
 class _Drive:
     """The state of one multiplication in the driver."""
 
-    def __init__(self, run: Run, cluster: Cluster, journal: Journal, observe: Observer) -> None:
+    def __init__(self, run: Run, cluster: Cluster, journal: OpenJournal, observe: Observer) -> None:
         self.run, self.cluster, self.journal, self.observe = run, cluster, journal, observe
         self.recipe = run.recipe
         self.workers = cluster.workers[: run.plan.workers]
@@ -203,7 +202,7 @@ class _Drive:
 
     def _lost(self, index: int, error: BaseException) -> str:
         if self.lost:
-            raise taken_over(self.run.staging)
+            raise self.run.hold.taken_over()
         self.deaths[index] += 1
         alive = self.cluster.workers
         if not alive:

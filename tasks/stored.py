@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from storage import Staging, open_matrix
+from storage import AnyStaging, open_matrix
 from storage.scrub import Assessment
 from tasks.errors import BadInput
 from tasks.job import Job, make_job
@@ -42,7 +42,7 @@ class Origin:
             raise BadInput(f"{job.a} and {job.b} give a product of another shape than {job.out} has: restore the inputs")
         return problem
 
-    def recipe(self, problem: Problem, staging: Staging) -> Recipe:
+    def recipe(self, problem: Problem, staging: "AnyStaging") -> Recipe:
         """How a tile of it is computed."""
         return make_recipe(self.job, problem, self.plan, staging)
 

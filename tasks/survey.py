@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from storage import Matrix, check_out, open_matrix, require_key
+from storage import Matrix, open_matrix, require_key, site_of
 from tasks.errors import BadInput
 from tasks.job import Job
 
@@ -119,7 +119,7 @@ def survey(job: Job) -> Problem:
     _check_added(problem)
     if job.seal is not None:
         require_key(job.seal)
-    check_out(job.out, [path for path in (job.a, job.b, job.add) if path is not None], job.overwrite)
+    site_of(job.out).check([path for path in (job.a, job.b, job.add) if path is not None], job.overwrite)
     return problem
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from storage import CODECS, Codec, OutputSpec, Staging, settle
-from tasks.compression import PIECE_BYTES, PIECES, CodecChoice, CodecDecision, Trial, choose, contenders, decision_path
+from storage import CODECS, AnyStaging, Codec, OutputSpec, hold_of
+from tasks.compression import PIECE_BYTES, PIECES, CodecChoice, CodecDecision, Trial, choose, contenders
 
 WORTH_A_LOOK = {"auto": 1.25, "smallest": 1.06}
 """By goal: a codec that costs more than so many times the least on the first piece is not tried on the others. Sizes of pieces
@@ -31,12 +31,12 @@ Block = NDArray[np.generic]
 Span = tuple[int, int]
 
 
-def settled_staging(staging: Staging, choice: CodecChoice, accumulator: torch.Tensor) -> Staging:
+def settled_staging(staging: "AnyStaging", choice: CodecChoice, accumulator: torch.Tensor) -> "AnyStaging":
     """The staging with the codec that all workers of the run use; the first of them chooses it on this finished tile.
 
     Raises DiskFull, GemmflowError where the staging folder is gone.
     """
-    name = _SETTLED.get(staging.folder) or _settle(staging, choice, accumulator)
+    name = _SETTLED.get(str(staging.folder)) or _settle(staging, choice, accumulator)
     return replace(staging, spec=replace(staging.spec, codec=name))
 
 
@@ -60,15 +60,15 @@ _SETTLED: dict[str, str] = {}
 """What this process knows to be settled, by staging folder."""
 
 
-def _settle(staging: Staging, choice: CodecChoice, accumulator: torch.Tensor) -> str:
+def _settle(staging: "AnyStaging", choice: CodecChoice, accumulator: torch.Tensor) -> str:
     spec = staging.spec
 
     def decide() -> dict[str, object]:
         return try_codecs(take_pieces(accumulator, spec), choice).to_json()
 
-    name = str(settle(decision_path(staging), decide, staging.seal)["codec"])
+    name = str(hold_of(staging).settle(decide)["codec"])
     _SETTLED.clear()  # a process works on one run at a time
-    _SETTLED[staging.folder] = name
+    _SETTLED[str(staging.folder)] = name
     return name
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import ChunkRecord, CorruptData, OutputSpec, create_staging, write_block
+from storage.folder import LocalFolder
 from storage.manifest import Manifest, blank_root, ordered, read_manifest, render_metadata, with_root, write_manifest
 from storage.record import digest
 
@@ -124,12 +125,12 @@ def test_what_is_written_is_read_with_the_root_only(tmp_path: Path) -> None:
     array = Path(staging.array)
     root = write_manifest(array, render_metadata(json.loads((array / "zarr.json").read_bytes()), {}), records, ("first",))
     named = tmp_path / "named by the caller"
-    manifest = read_manifest(array, root, named)
+    manifest = read_manifest(LocalFolder(str(array)), root, named)
     assert (manifest.chunks, manifest.notes) == (records, ("first",))
     assert manifest.metadata == digest((array / "gemmflow/metadata").read_bytes())
     assert json.loads((array / "zarr.json").read_bytes())["attributes"]["gemmflow"] == {"root": root}
     with pytest.raises(CorruptData, match=rf"{named}/gemmflow/manifest is damaged \(it does not have the hash"):
-        read_manifest(array, digest(b"another"), named)
+        read_manifest(LocalFolder(str(array)), digest(b"another"), named)
     (array / "gemmflow/manifest").unlink()
     with pytest.raises(CorruptData, match=rf"{named}/gemmflow/manifest cannot be read"):
-        read_manifest(array, root, named)
+        read_manifest(LocalFolder(str(array)), root, named)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from storage import CorruptData
+from storage.folder import LocalFolder
 from storage.object_files import object_file, overhead, read_object, seal_parts, unseal, write_object
 from storage.seal import Seal, create_seal
 
@@ -23,7 +24,7 @@ def test_objects_come_back(folder: Path, key: str, seal: Seal) -> None:
     for content in (b"", b"old", b'{"shape": [3, 4]}'):
         for one in (None, seal):
             write_object(folder, key, content, one)
-            assert read_object(folder, key, one) == content
+            assert read_object(LocalFolder(str(folder)), key, one) == content
         assert (folder / key).is_file()
         assert object_file(folder, key, seal).stat().st_size == len(content) + overhead(seal)
 
@@ -52,16 +53,16 @@ def test_exchanged_renamed_and_foreign_objects_are_refused(folder: Path, seal: S
     metadata.write_bytes(first)
     for key in KEYS[1:]:
         with pytest.raises(CorruptData, match=rf"{key} does not unseal: it was tampered with, swapped, renamed"):
-            read_object(folder, key, seal)
+            read_object(LocalFolder(str(folder)), key, seal)
     write_object(folder, KEYS[1], b"of another array", other)
     with pytest.raises(CorruptData, match="manifest does not unseal"):
-        read_object(folder, KEYS[1], seal)
+        read_object(LocalFolder(str(folder)), KEYS[1], seal)
 
 
 def test_a_plain_object_in_a_sealed_array_is_refused_and_a_missing_one_is_an_os_error(folder: Path, seal: Seal) -> None:
     (folder / KEYS[1]).write_bytes(b"plain text")
     with pytest.raises(CorruptData, match="manifest is no sealed object"):
-        read_object(folder, KEYS[1], seal)
+        read_object(LocalFolder(str(folder)), KEYS[1], seal)
     for one in (None, seal):
         with pytest.raises(FileNotFoundError):
-            read_object(folder, "zarr.json", one)
+            read_object(LocalFolder(str(folder)), "zarr.json", one)

@@ -14,6 +14,7 @@ import pytest
 import zarr
 
 from storage import CODECS, BadInput, CorruptData, OutputSpec, create_staging, held_bytes, open_matrix, write_block
+from storage.folder import LocalFolder
 from storage.object_files import write_object
 from storage.seal import SEAL_FILES, Seal, create_seal, read_seal, rewrap, write_seal
 from storage.sealed import SealedZarr
@@ -176,7 +177,7 @@ def test_chunks_read_as_plain_ones_are_errors_and_never_numbers(sealed: Path, se
     """Even who puts the metadata beside them gets nothing."""
     from storage.object_files import read_object
 
-    (sealed / "zarr.json").write_bytes(read_object(sealed, "zarr.json", seal))
+    (sealed / "zarr.json").write_bytes(read_object(LocalFolder(str(sealed)), "zarr.json", seal))
     with pytest.raises((ValueError, RuntimeError)):
         zarr.open_array(sealed, mode="r")[...]
     assert open_matrix(sealed).format == "sealed"

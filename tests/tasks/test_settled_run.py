@@ -10,7 +10,7 @@ import zarr
 
 from storage import CODECS, open_matrix, settle
 from tasks.clusters import ClusterSpec, open_cluster
-from tasks.compression import decision_path, settled
+from tasks.compression import settled
 from tasks.plan import TileShape
 from tasks.prepare import prepare
 from tasks.publish import publish
@@ -61,12 +61,12 @@ def test_the_first_tile_chooses_and_everything_says_so(tmp_path, cluster, codec,
     open_matrix(out).read_into(back, slice(None), slice(None))
     assert (back == values).all()
     assert (zarr.open_array(out, mode="r")[:] == values).all()
-    assert not decision_path(run.staging).exists(), "the staging folder went with publish"
+    assert not Path(run.staging.folder, "codec").exists(), "the staging folder went with publish"
 
 
 def test_workers_follow_what_an_interrupted_run_settled(tmp_path, cluster):
     run, values = prepared(tmp_path, cluster, codec="auto")
-    settle(decision_path(run.staging), lambda: {"codec": "gzip", "why": "as the interrupted run had settled", "weighed": []})
+    settle(Path(run.staging.folder, "codec"), lambda: {"codec": "gzip", "why": "as the interrupted run had settled", "weighed": []})
     outcome = multiply(run, cluster, lambda _: None)
     stored = publish(run, outcome, verify(run, outcome))
     assert (stored.codec, stored.why) == ("gzip", "as the interrupted run had settled")
@@ -76,6 +76,6 @@ def test_workers_follow_what_an_interrupted_run_settled(tmp_path, cluster):
 def test_a_codec_that_was_named_is_used_without_a_trial(tmp_path, cluster):
     run, _ = prepared(tmp_path, cluster, codec="zstd")
     outcome = multiply(run, cluster, lambda _: None)
-    assert not decision_path(run.staging).exists()
+    assert not Path(run.staging.folder, "codec").exists()
     stored = publish(run, outcome, verify(run, outcome))
     assert (stored.codec, stored.why, stored.codecs) == ("zstd", "asked for", ())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks import kinds
 from storage import CODECS, OutputSpec, automatic_codecs, create_staging, open_matrix, settle
 from tasks import trials
-from tasks.compression import PIECE_BYTES, PIECES, CodecChoice, decision_path, sample_bytes, settled
+from tasks.compression import PIECE_BYTES, PIECES, CodecChoice, sample_bytes, settled
 from tests.tasks.inline import Way, compute, recipe_for
 
 F32 = np.dtype("float32")
@@ -129,9 +129,9 @@ def test_tiles_of_a_run_use_what_the_first_one_settled(tmp_path):
 
 def test_a_worker_follows_what_another_settled(tmp_path):
     staging = create_staging(tmp_path / "C", OutputSpec((64, 64), "float32", (64, 64), "auto"), "process", "r")
-    settle(decision_path(staging), lambda: {"codec": "huffman", "why": "", "weighed": []})
+    settle(Path(staging.folder, "codec"), lambda: {"codec": "huffman", "why": "", "weighed": []})
     assert trials.settled_staging(staging, choice(), torch.zeros(64, 64)).spec.codec == "huffman"
-    decision_path(staging).unlink()
+    Path(staging.folder, "codec").unlink()
     assert trials.settled_staging(staging, choice(), torch.zeros(64, 64)).spec.codec == "huffman", "the process remembers"
     other = create_staging(tmp_path / "D", staging.spec, "process", "r")
     assert trials.settled_staging(other, choice(), torch.zeros(64, 64)).spec.codec != "huffman", "another run decides anew"
@@ -140,7 +140,7 @@ def test_a_worker_follows_what_another_settled(tmp_path):
 def test_the_file_of_a_decision_is_small_and_plain(tmp_path):
     staging = create_staging(tmp_path / "C", OutputSpec((64, 64), "float32", (64, 64), "smallest"), "process", "r")
     trials.settled_staging(staging, choice("smallest", portable=False), torch.randn(64, 64))
-    raw = decision_path(staging).read_bytes()
+    raw = Path(staging.folder, "codec").read_bytes()
     assert len(raw) < 4096
     assert set(json.loads(raw)) == {"codec", "why", "weighed"}
     assert open_matrix(staging.array).shape == (64, 64)
