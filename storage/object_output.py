@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from storage.beside import HOME
 from storage.errors import BadInput, CorruptData, Refused
-from storage.grid import pieces
+from storage.grid import Piece, pieces
 from storage.journal import Record
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, ordered, render_metadata, with_root
 from storage.matrix import Block
@@ -150,23 +150,25 @@ def take_over_object_staging(out: ObjectStore, seen: Seen, spec: OutputSpec) -> 
 
 
 def write_object_block(staging: ObjectStaging, row0: int, col0: int, block: Block | Elements) -> WriteResult:
-    """Write a block, its edges on the chunk grid or at the array's edge; when it returns, its chunks are stored durably.
-
-    Needs, beside what `chunk_buffer_bytes` says, memory for one more encoded chunk.
-    """
+    """Write a block, its edges on the chunk grid or at the array's edge; when it returns, its chunks are stored durably."""
     rows, cols = checked_spans(staging.spec, row0, col0, block)
     records: list[ChunkRecord] = []
     seconds = [0.0, 0.0]
     for piece in pieces(rows, cols, staging.spec.chunks):
-        begin = time.perf_counter()
-        record, parts = encode_chunk(staging.spec, block, piece)
-        content = b"".join((parts[0].data, parts[1]))
-        done = time.perf_counter()
-        staging.chunks.put(staged_key(record), content)
-        seconds[0] += done - begin
-        seconds[1] += time.perf_counter() - done
-        records.append(record)
+        records.append(_put_chunk(staging, block, piece, seconds))
     return WriteResult(tuple(records), seconds[0], seconds[1])
+
+
+def _put_chunk(staging: ObjectStaging, block: Block | Elements, piece: Piece, seconds: list[float]) -> ChunkRecord:
+    """A function of its own: its encoded chunk is gone before the next one is encoded."""
+    begin = time.perf_counter()
+    record, parts = encode_chunk(staging.spec, block, piece)
+    content = b"".join((parts[0].data, parts[1]))
+    done = time.perf_counter()
+    staging.chunks.put(staged_key(record), content)
+    seconds[0] += done - begin
+    seconds[1] += time.perf_counter() - done
+    return record
 
 
 def staged_key(record: ChunkRecord) -> str:

@@ -31,6 +31,8 @@ class OutputSpec:
     """Edges in elements of what one file holds, whole multiples of the chunk's; None: a file for each chunk."""
     sealed: bool = False
     """Whether every file is encrypted; shards are not."""
+    remote: bool = False
+    """Whether chunks go to an object store, each in one piece."""
 
     def __post_init__(self) -> None:
         if self.stored not in ACCEPTED:

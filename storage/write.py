@@ -66,11 +66,16 @@ class WriteResult:
 
 
 def chunk_buffer_bytes(spec: OutputSpec) -> int:
-    """Upper bound in bytes of what one thread holds beside the block while it writes: a padded chunk, its encoding, that sealed."""
+    """Upper bound in bytes of what one thread holds beside the block while it writes.
+
+    A padded chunk, its encoding, that sealed, or that in one piece on its way to an object store.
+    """
     codec, nbytes = spec.compression, spec.chunk_bytes
     index = INDEX_COPIES * spec.shards.index_bytes if spec.shards else 0
-    sealing = sealing_bytes(codec.max_encoded_bytes(nbytes)) if spec.sealed else 0
-    return nbytes + codec.max_encoded_bytes(nbytes) + codec.working_bytes(nbytes) + index + sealing
+    encoded = codec.max_encoded_bytes(nbytes)
+    sealing = sealing_bytes(encoded) if spec.sealed else 0
+    sending = encoded if spec.remote else 0
+    return nbytes + encoded + codec.working_bytes(nbytes) + index + sealing + sending
 
 
 def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements) -> WriteResult:

@@ -10,7 +10,7 @@ from math import ceil, isqrt, lcm
 
 import numpy as np
 
-from storage import OutputSpec, default_chunks, resolve_codec
+from storage import OutputSpec, default_chunks, is_url, resolve_codec
 from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
@@ -52,7 +52,7 @@ def outputs(job: Job, shape: tuple[int, int], dtype: str) -> Iterator[OutputSpec
         return
     rows, cols = min(rows, m), min(cols, n)
     while True:
-        yield OutputSpec(shape=shape, dtype=dtype, chunks=(rows, cols), codec=codec, sealed=job.seal is not None)
+        yield OutputSpec(shape=shape, dtype=dtype, chunks=(rows, cols), codec=codec, sealed=job.seal is not None, remote=is_url(job.out))
         if job.chunk or max(rows, cols) <= _SMALLEST_EDGE:
             return
         rows, cols = max(ceil(rows / 2), min(rows, _SMALLEST_EDGE)), max(ceil(cols / 2), min(cols, _SMALLEST_EDGE))

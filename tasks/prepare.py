@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from storage import GOALS, AnyLease, AnyStaging, Hold, OutputSpec, Start, create_seal, hold_of, site_of
+from storage import GOALS, AnyLease, AnyStaging, Hold, OutputSpec, Start, create_seal, hold_of, is_url, site_of
 from tasks.clusters import Cluster
 from tasks.compression import choice_for
 from tasks.errors import GemmflowError, Refused
@@ -108,7 +108,9 @@ def check_room(job: Job, problem: Problem, plan: Plan, done: Iterable[Measuremen
 
 def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
     seal = create_seal(job.seal) if job.seal is not None else None
-    spec = OutputSpec((problem.m, problem.n), plan.dtype_out, plan.chunk, plan.codec, plan.shard, sealed=seal is not None)
+    spec = OutputSpec(
+        (problem.m, problem.n), plan.dtype_out, plan.chunk, plan.codec, plan.shard, sealed=seal is not None, remote=is_url(job.out)
+    )
     check_room(job, problem, plan)
     run_id = new_run_id()
     inputs = input_stamps(problem)

@@ -24,9 +24,11 @@ pytestmark = pytest.mark.timeout(200)
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> list[str]:
-    write_sample(tmp_path / "A.zarr", Sample((300, 200), 1, chunk=64))
-    write_sample(tmp_path / "B.zarr", Sample((200, 250), 2, chunk=64))
-    return [str(tmp_path / "A.zarr"), str(tmp_path / "B.zarr")]
+    """Small integers: the same bits whichever kernel adds them up."""
+    rng = np.random.default_rng(1)
+    for name, shape in (("A.npy", (300, 200)), ("B.npy", (200, 250))):
+        np.save(tmp_path / name, rng.integers(-8, 9, shape).astype(np.float32))
+    return [str(tmp_path / "A.npy"), str(tmp_path / "B.npy")]
 
 
 def refusal(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:

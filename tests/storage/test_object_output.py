@@ -1,13 +1,15 @@
 """Results on an object store: whole or absent, one writer, and what was recorded survives its writer."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
-from storage import BadInput, ChunkRecord, CorruptData, OutputSpec, Refused, TakenOver, Unreachable, open_matrix
+from storage import BadInput, ChunkRecord, CorruptData, OutputSpec, Refused, TakenOver, Unreachable, chunk_buffer_bytes, open_matrix
 from storage import object_lease as lease_module
 from storage.manifest import MANIFEST, Manifest
 from storage.object_journal import ObjectJournal, read_object_journal
@@ -63,6 +65,24 @@ def test_a_result_is_absent_until_it_is_whole(s3: ObjectStore, values: np.ndarra
     assert read(s3).tobytes() == values.tobytes()
     assert not list(home_of(s3).list())
     assert is_published_object(s3, "run1") and not is_published_object(s3, "run2")
+
+
+@pytest.mark.parametrize("codec", ["none", "blosc-lz4"])
+def test_a_block_takes_no_more_memory_than_is_planned(s3: ObjectStore, codec: str) -> None:
+    spec = OutputSpec((4000, 2000), "float32", (2048, 2048), codec, remote=True)
+    staging, _, _ = create_object_staging(s3, spec, "run1")
+    block = np.random.default_rng(0).standard_normal((4000, 4000), np.float32)[:, ::2]
+    write_object_block(staging, 0, 0, block)
+    with ThreadPoolExecutor(1) as pool:
+        before = resident()
+        writing = pool.submit(write_object_block, staging, 0, 0, block)
+        peak = max(resident() for _ in iter(writing.done, True))
+        writing.result()
+    assert spec.chunk_bytes < peak - before <= chunk_buffer_bytes(spec)
+
+
+def resident() -> int:
+    return psutil.Process().memory_info().rss
 
 
 def test_the_manifest_lies_in_the_result_and_the_root_stands_for_it(s3: ObjectStore, values: np.ndarray) -> None:
