@@ -37,6 +37,8 @@ BARE = textwrap.dedent(
 
     import blake3
     blake3.blake3 = Nothing
+    import xxhash
+    xxhash.xxh3_128 = Nothing
 
     def empty_journal(module):
         module.Journal.append = lambda self, record: None

@@ -10,7 +10,7 @@ A sealed result has the same three, sealed; sizes and hashes in them are those o
 
 The text of a manifest, in the order of the chunk grid, numbers decimal, checksums and hashes hexadecimal:
 
-    gemmflow manifest 1 blake3
+    gemmflow manifest 2 blake3 xxh3-128
     note REPAIR-RUN c/0/1 recomputed ..              any number of these, oldest first
     zarr.json 2112 e8d1..
     c/0/0 3892119 1f2e3d4c 80aa.. 02bc..
@@ -27,7 +27,7 @@ from storage.errors import CorruptData
 from storage.folder import Folder
 from storage.grid import Pair
 from storage.object_files import read_object, write_object
-from storage.record import HASH_DIGITS, ChunkRecord, digest
+from storage.record import HASH_DIGITS, VALUES_DIGITS, ChunkRecord, digest
 from storage.seal import Seal
 from storage.sync import sync_folder
 
@@ -36,11 +36,11 @@ CERTIFICATE = "gemmflow"
 FOLDER = "gemmflow"
 MANIFEST, METADATA = f"{FOLDER}/manifest", f"{FOLDER}/metadata"
 
-_TITLE = "gemmflow manifest 1 blake3"
-_HASH = rf"[0-9a-f]{{{HASH_DIGITS}}}"
+_TITLE = "gemmflow manifest 2 blake3 xxh3-128"
+_HASH, _VALUES = rf"[0-9a-f]{{{HASH_DIGITS}}}", rf"[0-9a-f]{{{VALUES_DIGITS}}}"
 _NOTE = re.compile(r"note (\S.*)")
 _METADATA_LINE = re.compile(rf"zarr\.json (\d+) ({_HASH})", re.ASCII)
-_CHUNK_LINE = re.compile(rf"(c/\d+/\d+) (\d+) ([0-9a-f]{{8}}) ({_HASH}) ({_HASH})", re.ASCII)
+_CHUNK_LINE = re.compile(rf"(c/\d+/\d+) (\d+) ([0-9a-f]{{8}}) ({_HASH}) ({_VALUES})", re.ASCII)
 _END = f"end {'0' * HASH_DIGITS}\n"
 _BLANK = b'"root": ""'
 
@@ -81,7 +81,7 @@ class Manifest:
         notes = [match[1] for line in lines[1:] if (match := _NOTE.fullmatch(line))]
         metadata = _METADATA_LINE.fullmatch(lines[1 + len(notes)]) if len(lines) > 1 + len(notes) else None
         if lines[0] != _TITLE or metadata is None or content[: -len(_END)].count(b"\n") != len(lines) - 2:
-            raise ValueError("it is no whole gemmflow manifest of version 1")
+            raise ValueError("it is no whole gemmflow manifest of version 2")
         chunks = tuple(_chunk(line) for line in lines[2 + len(notes) : -2])
         found = cls(int(metadata[1]), metadata[2], chunks, tuple(notes))
         if found.render() != content:

@@ -18,7 +18,7 @@ from storage.files import Bytes
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, blank_root, with_root
 from storage.object_files import object_name, overhead, read_object, unseal
 from storage.output import OutputSpec
-from storage.record import ChunkRecord, Digest, digest
+from storage.record import ChunkRecord, ValuesDigest, digest
 from storage.result import Result
 from storage.seal import Seal, unsound_headers
 from storage.shard import encoded_chunks, guarded
@@ -156,7 +156,7 @@ def record_of(result: Result, key: str, spec: OutputSpec) -> ChunkRecord:
 
 def _hash_of_values(stored: Bytes, spec: OutputSpec) -> str:
     """Hash of what a file decodes to, a shard chunk by chunk. Raises Undecodable."""
-    values, seen = borrow("scrubbed", spec.chunk_bytes), Digest()
+    values, seen = borrow("scrubbed", spec.chunk_bytes), ValuesDigest()
     for chunk in encoded_chunks(stored, spec.shards) if spec.shards else (stored,):
         spec.compression.decode(chunk, values.view(spec.stored))
         seen.update(values)

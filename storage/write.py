@@ -24,7 +24,7 @@ from storage.grid import Piece, pieces
 from storage.matrix import Block
 from storage.object_files import seal_parts
 from storage.output import OutputSpec
-from storage.record import ChunkRecord, Digest, digest
+from storage.record import ChunkRecord, ValuesDigest, digest, values_digest
 from storage.shard import INDEX_COPIES, Filling
 from storage.staging import Staging, taken_over
 from storage.sync import append, replace_file, replacing, sync_folder, write_error
@@ -120,18 +120,17 @@ def _write_chunk(staging: Staging, block: Block | Elements, piece: Piece, record
 def encode_chunk(spec: OutputSpec, block: Block | Elements, piece: Piece) -> tuple[ChunkRecord, tuple[Bytes, bytes]]:
     """The record of a chunk and the parts of its file; they are valid until the thread encodes the next one."""
     chunk = _whole_chunk(spec, block[piece.target])
-    values = digest(chunk)
+    values = values_digest(chunk)
     body = spec.compression.compress(chunk)
     checksum = crc32c(body)
-    encoded = values if spec.compression.chain.in_place else digest(body)
     key, end = f"c/{piece.chunk[0]}/{piece.chunk[1]}", suffix(checksum)
-    return ChunkRecord(key, body.size + len(end), checksum, encoded, values), (body, end)
+    return ChunkRecord(key, body.size + len(end), checksum, digest(body), values), (body, end)
 
 
 def _write_shard(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
     spec, key = staging.spec, f"c/{piece.chunk[0]}/{piece.chunk[1]}"
     assert spec.shards is not None
-    begin, encoding, filling, values = time.perf_counter(), 0.0, Filling(spec.shards), Digest()
+    begin, encoding, filling, values = time.perf_counter(), 0.0, Filling(spec.shards), ValuesDigest()
     with replacing(f"{staging.array}/{key}", staging.durability == "power") as descriptor:
         height, width = (span.stop - span.start for span in piece.target)
         for inner in pieces(slice(0, height), slice(0, width), spec.chunks):

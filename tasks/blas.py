@@ -1,7 +1,7 @@
-"""The BLAS that scipy carries: C += A B in place, on torch's memory, without a copy and without Python's lock.
+"""The BLAS that scipy carries: C = A B or C += A B in place, on torch's memory, without a copy and without Python's lock.
 
 scipy publishes its BLAS as C function pointers (`scipy.linalg.cython_blas`), which are called here with addresses. BLAS stores
-matrices by columns: a matrix stored by rows is to it its own transpose, so the product is asked for as C' += B' A'.
+matrices by columns: a matrix stored by rows is to it its own transpose, so the product is asked for as C' = B' A'.
 http://www.netlib.org/blas/sgemm.f
 """
 
@@ -20,8 +20,10 @@ _POINTERS_OF_GEMM = 13
 _SCALAR: dict[torch.dtype, type[ctypes.c_float] | type[ctypes.c_double]] = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
 
 
-def add_product(accumulator: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
-    """accumulator [rows, cols] += a [rows, depth] @ b [depth, cols], all float32 or all float64 on the host.
+def add_product(accumulator: torch.Tensor, a: torch.Tensor, b: torch.Tensor, beta: float) -> None:
+    """accumulator [rows, cols] = beta accumulator + a [rows, depth] @ b [depth, cols], all float32 or all float64 on the host.
+
+    Where beta is 0, what the accumulator held is not read.
 
     The accumulator is stored by rows; a and b by rows or by columns. Raises ValueError for other strides and larger sizes.
     """
@@ -34,14 +36,19 @@ def add_product(accumulator: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> 
     scalar = _SCALAR[accumulator.dtype]
     sizes = [ctypes.c_int(size) for size in (cols, rows, depth, stride_b, stride_a, stride_c)]
     n, m, k, ldb, lda, ldc = map(ctypes.byref, sizes)
-    one = ctypes.byref(scalar(1.0))
-    pointers = (turned_b, turned_a, n, m, k, one, b.data_ptr(), ldb, a.data_ptr(), lda, one, accumulator.data_ptr(), ldc)
+    one, kept = ctypes.byref(scalar(1.0)), ctypes.byref(scalar(beta))
+    pointers = (turned_b, turned_a, n, m, k, one, b.data_ptr(), ldb, a.data_ptr(), lda, kept, accumulator.data_ptr(), ldc)
     _gemm(accumulator.dtype)(*pointers)
+
+
+def load() -> None:
+    """Load scipy's BLAS, which takes a fifth of a second."""
+    _gemm(torch.float32)
 
 
 def limit_threads(threads: int) -> None:
     """Let every BLAS of this process use so many threads from now on, scipy's among them."""
-    _gemm(torch.float32)
+    load()
     threadpool_limits(limits=threads, user_api="blas")
 
 

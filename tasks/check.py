@@ -38,7 +38,7 @@ class Sums:
 
     @classmethod
     def zero(cls, accumulator: torch.Tensor, probes: int) -> "Sums":
-        """Nothing yet, for a zeroed accumulator."""
+        """Nothing yet, for an accumulator that the first slab fills."""
         rows, device = accumulator.shape[0], accumulator.device
         return cls(
             accumulator,

@@ -15,7 +15,7 @@ from tasks.candidate import Candidate
 from tasks.compression import sample_bytes
 from tasks.survey import Operand, Problem
 
-PROBE_BLOCK = 1 << 16
+PROBE_BLOCK = 1 << 17
 """Elements that the verifier converts to float64 at a time: small enough for a core's cache."""
 
 PRODUCT_ROWS = 1024

@@ -107,7 +107,7 @@ def _flops_rate(key: Key, block: tuple[int, int, int]) -> float:
     a = empty(rows * depth, torch_dtype(row.compute)).view(rows, depth).uniform_()
     b = empty(depth * cols, torch_dtype(row.compute)).view(depth, cols).uniform_()
     total = empty(rows * cols, torch_dtype(row.accumulate)).view(rows, cols).zero_()
-    return _rate(2 * rows * depth * cols, lambda: (kernel(total, a, b), DEVICES[device].synchronize()))
+    return _rate(2 * rows * depth * cols, lambda: (kernel(total, a, b, 1.0), DEVICES[device].synchronize()))
 
 
 def _sample() -> np.ndarray:

@@ -86,13 +86,15 @@ class _Work:
         kernel = KERNELS[recipe.arithmetic_name, recipe.device, recipe.kernel]
         sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
         self.lanes.lap("multiply")
+        beta = 0.0
         for index in recipe.walk.slabs(tile):
             span = recipe.walk.slab(index)
             a, bytes_a = space.shelf_a.take((tile.row, index), recipe.a, tile.rows, span)
             b, bytes_b = space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
             sums.bytes_read += bytes_a + bytes_b
             self.lanes.lap("read")
-            kernel(sums.accumulator, space.converted("A", a.values), space.converted("B", b.values))
+            kernel(sums.accumulator, space.converted("A", a.values), space.converted("B", b.values), beta)
+            beta = 1.0
             space.device.synchronize()
             self.lanes.lap("multiply")
             self._probe_b(b, probes, span)

@@ -48,6 +48,7 @@ def load_libraries() -> None:
 
     import_module("distributed")
     import_module("tasks.tile")
+    import_module("tasks.blas").load()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 

@@ -109,8 +109,8 @@ class Workspace:
         """Columns of C by tile column that NaN or infinity in B reaches."""
 
     def tile_accumulator(self, rows: int, cols: int) -> torch.Tensor:
-        """A zeroed rows x cols accumulator."""
-        return self.accumulator[: rows * cols].view(rows, cols).zero_()
+        """A rows x cols accumulator; what it holds is left from another tile."""
+        return self.accumulator[: rows * cols].view(rows, cols)
 
     def converted(self, which: str, values: torch.Tensor) -> torch.Tensor:
         """`values` in the arithmetic's type: themselves, or a copy in the conversion buffer with the same stored order."""

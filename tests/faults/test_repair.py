@@ -62,8 +62,8 @@ def spoil(factor: float) -> None:
         tile.HONEST = dict(tile.KERNELS)
 
     def spoiled(honest):
-        def kernel(accumulator, a, b):
-            honest(accumulator, a, b)
+        def kernel(accumulator, a, b, beta):
+            honest(accumulator, a, b, beta)
             accumulator[::7] *= 1 + factor
 
         return kernel

@@ -13,20 +13,21 @@ from hypothesis import strategies as st
 from storage import ChunkRecord, CorruptData, OutputSpec, create_staging, write_block
 from storage.folder import LocalFolder
 from storage.manifest import Manifest, blank_root, ordered, read_manifest, render_metadata, with_root, write_manifest
-from storage.record import digest
+from storage.record import digest, values_digest
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "storage" / "manifest.txt"
 
 hashes = st.binary(min_size=32, max_size=32).map(bytes.hex)
+values = st.binary(min_size=16, max_size=16).map(bytes.hex)
 sizes = st.integers(0, 1 << 50)
 keys = st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)).map(lambda pair: f"c/{pair[0]}/{pair[1]}")
-chunks = st.builds(ChunkRecord, keys, sizes, st.integers(0, (1 << 32) - 1), hashes, hashes)
+chunks = st.builds(ChunkRecord, keys, sizes, st.integers(0, (1 << 32) - 1), hashes, values)
 notes = st.text(min_size=1, max_size=30).filter(lambda text: text.isprintable() and not text[0].isspace())
 manifests = st.builds(Manifest, sizes, hashes, st.lists(chunks, max_size=4).map(tuple), st.lists(notes, max_size=3).map(tuple))
 
 
 def small(noted: tuple[str, ...] = ()) -> Manifest:
-    records = tuple(ChunkRecord(f"c/0/{col}", 100 + col, 7 * col, digest(b"e%d" % col), digest(b"v%d" % col)) for col in range(2))
+    records = tuple(ChunkRecord(f"c/0/{col}", 100 + col, 7 * col, digest(b"e%d" % col), values_digest(b"v%d" % col)) for col in range(2))
     return Manifest(2112, digest(b"metadata"), records, noted)
 
 
@@ -80,7 +81,7 @@ def test_lines_in_another_form_are_refused() -> None:
     swapped = [lines[0], lines[1], lines[3], lines[2], *lines[4:]]
     upper = "\n".join(lines).replace(small().metadata, small().metadata.upper())
     zeros = "\n".join(lines).replace(" 100 ", " 0100 ")
-    for text in ("", "\n", "\n".join(swapped), upper, zeros, "\n".join(lines).replace("\n", "\r\n"), "gemmflow manifest 2 blake3\n"):
+    for text in ("", "\n", "\n".join(swapped), upper, zeros, "\n".join(lines).replace("\n", "\r\n"), "gemmflow manifest 1 blake3\n"):
         with pytest.raises(ValueError, match=r"."):
             Manifest.parse(text.encode())
 

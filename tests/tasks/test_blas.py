@@ -25,17 +25,19 @@ def stored(shape: tuple[int, int], turned: bool, gap: int, dtype: torch.dtype) -
 def test_it_is_the_product_and_touches_nothing_else(m, k, n, turned, gap, dtype):
     a, b = stored((m, k), turned[0], gap, dtype), stored((k, n), turned[1], gap, dtype)
     whole = torch.full((m, n + gap), 7, dtype=dtype)
-    add_product(whole[:, :n], a, b)
+    add_product(whole[:, :n], a, b, 1.0)
     assert torch.equal(whole[:, :n], 7 + a @ b)
+    add_product(whole[:, :n], a, b, 0.0)
+    assert torch.equal(whole[:, :n], a @ b)
     assert (whole[:, n:] == 7).all()
 
 
 def test_storage_that_blas_does_not_know_is_refused():
     wide = torch.ones(4, 8)
     with pytest.raises(ValueError, match="without gaps"):
-        add_product(torch.zeros(4, 4), wide[:, ::2], torch.ones(4, 4))
+        add_product(torch.zeros(4, 4), wide[:, ::2], torch.ones(4, 4), 1.0)
     with pytest.raises(ValueError, match="BLAS cannot add"):
-        add_product(torch.zeros(4, 4).T, torch.ones(4, 4), torch.ones(4, 4))
+        add_product(torch.zeros(4, 4).T, torch.ones(4, 4), torch.ones(4, 4), 1.0)
 
 
 def test_other_threads_run_while_it_multiplies():
@@ -44,7 +46,7 @@ def test_other_threads_run_while_it_multiplies():
 import threading, time, torch
 from tasks.blas import add_product
 a = torch.ones(2000, 2000)
-add_product(torch.zeros(2000, 2000), a, a)
+add_product(torch.zeros(2000, 2000), a, a, 1.0)
 ticks = []
 def tick():
     while not over.wait(0.001):
@@ -53,7 +55,7 @@ over = threading.Event()
 thread = threading.Thread(target=tick)
 thread.start()
 ticks.clear()
-add_product(torch.zeros(2000, 2000), a, a)
+add_product(torch.zeros(2000, 2000), a, a, 1.0)
 seen = len(ticks)
 over.set()
 thread.join()

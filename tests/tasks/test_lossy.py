@@ -131,8 +131,8 @@ def test_an_element_wrong_by_more_than_the_rounding_is_refused(tmp_path, monkeyp
 
     honest = kernels.KERNELS["float32", "cpu", "torch"]
 
-    def broken(accumulator, left, right):
-        honest(accumulator, left, right)
+    def broken(accumulator, left, right, beta):
+        honest(accumulator, left, right, beta)
         accumulator[3, 4] += 10
 
     monkeypatch.setitem(tile.KERNELS, ("float32", "cpu", "torch"), broken)

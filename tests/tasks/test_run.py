@@ -210,8 +210,8 @@ def spoil_once(flag: str) -> None:
     honest = tile.KERNELS["float32", "cpu", "torch"]
     state = {"calls": 0}
 
-    def wrong(accumulator, a, b):
-        honest(accumulator, a, b)
+    def wrong(accumulator, a, b, beta):
+        honest(accumulator, a, b, beta)
         state["calls"] += 1
         if flag == "always" or state["calls"] == 1:
             accumulator[0, 0] += 10

@@ -205,11 +205,11 @@ def test_a_wrong_element_is_refused_and_nothing_is_written(tmp_path, monkeypatch
     recipe = recipe_for(tmp_path / "run", (a, b), Way(tile=(16, 16, 32)))
     honest = kernels.KERNELS["float32", "cpu", "torch"]
 
-    def broken(accumulator, left, right):
+    def broken(accumulator, left, right, beta):
         if where == "slab":
             left = left.clone()
             flip(left, 5, 7, 1.0)
-        honest(accumulator, left, right)
+        honest(accumulator, left, right, beta)
         if where == "accumulator":
             flip(accumulator, 3, 4, 0.5)
 

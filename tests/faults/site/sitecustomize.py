@@ -155,8 +155,8 @@ def other_kernel(module):
     """Kernels whose results differ: by a last bit here and there, or by far."""
 
     def spoiled(honest):
-        def kernel(accumulator, a, b):
-            honest(accumulator, a, b)
+        def kernel(accumulator, a, b, beta):
+            honest(accumulator, a, b, beta)
             accumulator[::7] *= 1 + TRICKS["kernel"]
 
         return kernel
