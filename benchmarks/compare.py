@@ -15,6 +15,7 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -97,8 +98,8 @@ def table(shape: str, rows: dict[str, dict[str, float]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def save_as(name: str, results: dict[str, object]) -> None:
-    """One file a day and kind, with what is needed to read it later."""
+def save_as(name: str, results: dict[str, Any]) -> None:
+    """One file a day and kind, with what is needed to read it later; shapes that were measured before stay in it."""
     versions = {package: metadata.version(package) for package in ("gemmflow", "torch", "numpy", "dask", "zarr", "numcodecs", "prefect")}
     date = time.strftime("%Y-%m-%d")
     machine = {
@@ -109,6 +110,8 @@ def save_as(name: str, results: dict[str, object]) -> None:
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{date}-{name}.json"
+    if path.exists():
+        results["results"] = json.loads(path.read_text())["results"] | results["results"]
     path.write_text(json.dumps({"date": date, "machine": machine, "versions": versions, **results}, indent=1) + "\n")
     print(f"saved benchmarks/results/{path.name}")
 
