@@ -8,11 +8,14 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -116,20 +119,42 @@ def save_as(name: str, results: dict[str, Any]) -> None:
     print(f"saved benchmarks/results/{path.name}")
 
 
-def settle_down() -> None:
-    """Leave nothing of one run to the next: dirty pages are written, and memory is touched.
+WARM = """
+import sys, time
+import numpy as np
+from pathlib import Path
+held = np.ones(int(sys.argv[1]), np.uint8)
+print("ready", flush=True)
+while not any(Path(sys.argv[2]).glob("C*")):
+    time.sleep(0.005)
+"""
 
-    A virtual machine gets its memory from its host at the first touch, at 1 to 2 GB/s: whoever runs after a quiet moment would pay.
+
+@contextmanager
+def settled(folder: Path) -> Generator[None]:
+    """Leave nothing of one run to the next: no result, no dirty pages, and memory that the host has backed.
+
+    A virtual machine gets its memory from its host at the first touch, at 0.5 to 2 GB/s, and gives back within seconds what lies idle:
+    who starts slowly would pay for pages that are there for who starts at once. So another process holds some, and lets go of
+    them at the moment when the run creates its result.
     """
+    for path in folder.glob("C*"):
+        shutil.rmtree(path)
     os.sync()
-    gib = min(4, psutil.virtual_memory().available // 2**31)
-    subprocess.run([sys.executable, "-c", f"bytearray(b'1') * ({gib} << 30)"], check=True)
+    nbytes = min(3 << 30, psutil.virtual_memory().available // 4)
+    with subprocess.Popen([sys.executable, "-c", WARM, str(nbytes), str(folder)], stdout=subprocess.PIPE, text=True) as warm:
+        assert warm.stdout is not None
+        warm.stdout.readline()
+        try:
+            yield
+        finally:
+            warm.terminate()
 
 
 def _run(name: str, folder: Path, codec: str) -> dict[str, float]:
-    settle_down()
     command = [sys.executable, "-m", "benchmarks.contenders", name, str(folder), codec]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    with settled(folder):
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     return json.loads(done.stdout.splitlines()[-1])
 
 

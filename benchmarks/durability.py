@@ -12,7 +12,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.compare import CODEC, SHAPES, make_inputs, save_as, settle_down
+from benchmarks.compare import CODEC, SHAPES, make_inputs, save_as, settled
 from benchmarks.contenders import CHUNK
 from storage.sync import replace_file, sync_folder
 
@@ -112,9 +111,8 @@ def run(folder: Path, how: tuple[str, str], extra: str) -> tuple[float, int]:
     line += ["--codec", codec, "--durability", durability, "--chunk", f"{CHUNK[0]},{CHUNK[1]}"]
     root = Path(__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(part for part in (extra, str(root)) if part)}
-    shutil.rmtree(folder / "C", ignore_errors=True)
-    settle_down()
-    subprocess.run([sys.executable, *line], cwd=folder, env=environment, check=True, capture_output=True)
+    with settled(folder):
+        subprocess.run([sys.executable, *line], cwd=folder, env=environment, check=True, capture_output=True)
     report = json.loads((folder / "report.json").read_text())
     return report["measured"]["seconds"], report["storage"]["bytes_stored"]
 
@@ -126,7 +124,7 @@ def synced_write(folder: Path, nbytes: int) -> float:
     files = max(2, nbytes // (16 << 20))
     content = folder / "content"
     np.save(content.with_suffix(".npy"), np.random.default_rng(0).integers(0, 255, nbytes // files, np.uint8))
-    settle_down()
+    os.sync()
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         ready = time.perf_counter()
         pool.starmap(_write, [(str(place / str(number)), str(content.with_suffix(".npy"))) for number in range(files)])

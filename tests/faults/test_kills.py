@@ -9,6 +9,7 @@ A campaign is one OUT: killed, started again and killed again, until it is whole
 
 import os
 import random
+import secrets
 import shutil
 import signal
 import time
@@ -178,6 +179,19 @@ def test_a_codec_that_the_data_choose_stays_chosen(world: World, truth: Truth) -
     assert done.code == 0, done
     assert [chunk.values for chunk in world.chunks()] == [chunk.values for chunk in truth.chunks]
     assert upkeep.verify(world.out, Ask(full=True)).sound and world.beside() == []
+
+
+def test_a_sealed_run_killed_at_every_step(world: World, truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its journal is sealed, too; the manifest is that of the plain run."""
+    monkeypatch.setenv("GEMMFLOW_KEY_FAULTS", secrets.token_hex(32))
+    faults = [*EVERYTHING["written"][:4], "chunk fsynced:4:driver", "chunk renamed:3:self"]
+    sealed = (*POWER, "--seal", "faults")
+    for fault in faults[:-1]:
+        assert (world.run(*sealed, fault=fault).code, len(world.struck)) == (-signal.SIGKILL, 1), fault
+    assert world.run(*sealed, fault=faults[-1]).code == 0
+    assert world.chunks() == truth.chunks
+    assert upkeep.verify(world.out, Ask(full=True)).sound and world.beside() == []
+    assert sum(world.computed().values()) <= TILES + len(faults) * WINDOW * WORKERS
 
 
 def test_workers_killed_at_random_times_do_not_end_the_run(world: World, truth: Truth) -> None:

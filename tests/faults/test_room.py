@@ -1,6 +1,8 @@
 """The disk fills in the middle: a clean stop, one line, exit code 1; the same command goes on once there is room."""
 
+import os
 import resource
+import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,10 @@ def limit(nbytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes or hard, hard))
 
 
+def give_key(key: str) -> None:
+    os.environ["GEMMFLOW_KEY_ROOM"] = key
+
+
 @contextmanager
 def limited(nbytes: int) -> Iterator[None]:
     limit(nbytes)
@@ -33,18 +39,21 @@ def limited(nbytes: int) -> Iterator[None]:
         limit(0)
 
 
-@pytest.mark.parametrize("durability", ["power", "process"])
-def test_no_room_for_a_chunk(lab: Lab, cluster: Cluster, durability: str) -> None:
+@pytest.mark.parametrize("more", [("--durability", "power"), ("--durability", "process"), ("--seal", "room")], ids=" ".join)
+def test_no_room_for_a_chunk(lab: Lab, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, more: tuple[str, str]) -> None:
+    key = secrets.token_hex(32)
+    monkeypatch.setenv("GEMMFLOW_KEY_ROOM", key)
+    cluster.run_on_workers(give_key, key)
     zarr.open_array(lab.world.a)[:768] = 0
     cluster.run_on_workers(limit, LIMIT)
     try:
-        full = lab.run("--durability", durability)
+        full = lab.run(*more)
     finally:
         cluster.run_on_workers(limit, 0)
     assert full.code == 1 and not lab.out.exists()
     assert "no room to write" in full.line and "free space" in full.line and "the same command goes on from there" in full.line
     done_before = len(lab.world.recorded())
-    done = lab.run("--durability", durability)
+    done = lab.run(*more)
     assert (done.code, done.report["measured"]["tiles_resumed"]) == (0, done_before)
     assert done_before > 0
     assert not list(lab.out.rglob("*.partial"))

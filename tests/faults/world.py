@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 
 from flows.samples import Sample, write_sample
-from storage import ChunkRecord, open_result, read_journal
+from storage import ChunkRecord, find_seal, open_result, read_journal
 from tasks.hardware import host_fingerprint, remember
 from tests.flows.processes import Command, wait_until
 from tests.tasks import machines
@@ -149,7 +149,7 @@ class World:
         folder = self.staging
         if folder is None or not (folder / "journal").exists():
             return []
-        return [record["tile"] for record in read_journal(folder / "journal") if record["kind"] == "tile"]
+        return [record["tile"] for record in read_journal(folder / "journal", find_seal(folder)) if record["kind"] == "tile"]
 
     def chunks(self) -> tuple[ChunkRecord, ...]:
         """What the manifest of OUT says: the product bit for bit."""
