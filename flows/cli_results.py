@@ -16,7 +16,7 @@ from flows.options import Group, Output, command
 from flows.show import answer
 from flows.watching import watching
 from storage import is_url, open_result
-from storage.scrub import assess
+from storage.assess import assess
 from tasks.checkup import Ask
 from tasks.errors import BadInput, DamageFound
 from tasks.tables import aligned

@@ -10,7 +10,7 @@
     place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
     record, manifest         what every stored byte must be
-    result, scrub, repair, export    a published result, opened, checked, mended, unsealed
+    result, assess, scrub, repair, export    a published result, opened, its metadata judged, checked, mended, unsealed
     object_output, object_lease, object_journal        the same for a result on an object store
     sync                     whole files and synced folders
     keys, envelope -> cipher -> seal -> object_files, sealed    keys by name, sealed files, what travels, any object, a source
@@ -20,6 +20,7 @@ This package knows slices, never tiles, and is the only one that knows Zarr.
 """
 
 from storage.address import absolute, is_url
+from storage.assess import Damage
 from storage.beside import leftovers, sweep
 from storage.buffers import held_bytes
 from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
@@ -35,7 +36,7 @@ from storage.publish import certify, publish, set_attributes
 from storage.record import ChunkRecord
 from storage.result import Result, open_result, read_certificate
 from storage.salvage import salvage
-from storage.scrub import Damage, scrub
+from storage.scrub import scrub
 from storage.seal import Seal, create_seal, find_seal, read_seal, require_key, rewrap, write_seal
 from storage.settled import Decision, declare_codec, read_settled, settle
 from storage.site import AnyFound, AnyLease, AnyStaging, Hold, Left, OpenJournal, hold_of, read_token, site_of

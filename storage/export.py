@@ -4,12 +4,13 @@ OUT/c/0/3  --unseal, check against the manifest-->  staging/array/c/0/3      byt
 metadata and manifest                               the same content, hence the same root
 """
 
+from storage.assess import Assessment
 from storage.chain import Undecodable
 from storage.errors import BadInput, CorruptData
 from storage.record import ChunkRecord
 from storage.repair import restore
 from storage.result import Result
-from storage.scrub import Assessment, checked_body, load
+from storage.scrub import checked_body, load
 from storage.staging import Staging, taken_over
 from storage.sync import replace_file, sync_folder, write_error
 

@@ -13,12 +13,13 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from storage.assess import REPAIRS, Assessment
 from storage.chain import Undecodable
 from storage.errors import CorruptData
 from storage.manifest import blank_root, ordered, render_metadata, write_manifest
 from storage.record import ChunkRecord
 from storage.result import Result
-from storage.scrub import REPAIRS, Assessment, record_of
+from storage.scrub import record_of
 from storage.staging import Staging
 from storage.sync import write_error
 

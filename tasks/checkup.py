@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from storage import Damage, Result, Staging, is_url, open_result, scrub
-from storage.scrub import Assessment, assess
+from storage.assess import Assessment, assess
 from tasks.errors import BadInput
 from tasks.schema import finite
 from tasks.stored import origin_of

@@ -20,9 +20,9 @@ from storage import (
     sweep,
     write_seal,
 )
+from storage.assess import assess
 from storage.export import require_exportable, unseal_into
 from storage.output import OutputSpec
-from storage.scrub import assess
 from storage.sync import write_error
 from tasks.errors import BadInput, Refused
 from tasks.prepare import new_run_id

@@ -29,8 +29,8 @@ from storage import (
     scrub,
     sweep,
 )
+from storage.assess import Assessment, assess
 from storage.repair import amend, link_sound, records_of, restore
-from storage.scrub import Assessment, assess
 from tasks.checkup import Place, damaged_tiles
 from tasks.clusters import Cluster
 from tasks.errors import BadInput, CorruptData, NotCertified, Refused

@@ -7,7 +7,7 @@ from typing import cast
 from pydantic import TypeAdapter, ValidationError
 
 from storage import AnyStaging, open_matrix
-from storage.scrub import Assessment
+from storage.assess import Assessment
 from tasks.errors import BadInput
 from tasks.job import Job, make_job
 from tasks.outcome import Certificate

@@ -8,7 +8,7 @@ import zarr
 
 from flows import upkeep
 from storage import OutputSpec, create_staging, discard, open_result
-from storage.scrub import assess
+from storage.assess import assess
 from tasks import repair as mending
 from tasks.clusters import Cluster
 from tests.faults.lab import Lab

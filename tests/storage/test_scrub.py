@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage import CODECS, BadInput, CorruptData, open_result, scrub
+from storage.assess import assess
 from storage.chain import crc32c
 from storage.codecs import suffix
 from storage.manifest import HEADER, MANIFEST, METADATA
-from storage.scrub import assess, chunk_damage, record_of
+from storage.scrub import chunk_damage, record_of
 
 KEYS = [f"c/{i}/{j}" for i in range(2) for j in range(2)]
 DAMAGES = ["flip", "cut", "grow", "empty", "remove", "folder"]

@@ -40,10 +40,10 @@ from storage import (
     write_block,
     write_seal,
 )
+from storage.assess import assess
 from storage.export import unseal_into
 from storage.journal import frame
 from storage.publish import RENAME_EXCHANGE, rename_with
-from storage.scrub import assess
 from storage.seal import SEAL_COPY, SEAL_FILES, SEAL_HEADER, Seal
 
 SPEC = OutputSpec((50, 70), "float64", (40, 40), "none", sealed=True)
