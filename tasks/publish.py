@@ -8,9 +8,10 @@ import numpy as np
 
 from storage.object_files import overhead
 from tasks.compression import CodecDecision, Weighed, settled
+from tasks.errors import NotCertified
 from tasks.outcome import Certificate, Outcome
 from tasks.prepare import Run
-from tasks.resume import plan_json
+from tasks.resume import input_stamps, plan_json
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,26 @@ class Stored:
 def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
     """Write certificate and manifest into the staged array and exchange it for OUT.
 
-    Raises TakenOver, Refused when OUT appeared meanwhile; the staged result is kept then.
+    Raises NotCertified when an input was changed meanwhile, TakenOver, Refused when OUT appeared; the staged result is kept then.
     """
+    _require_unchanged(run)
     decision = settled(run.staging) if run.recipe.choose else None
     stored = _stored(run, outcome, decision)
     chunks = [chunk for tile in outcome.measurements for chunk in tile.chunks]
     root = run.hold.certify(stored.codec, _attributes(run, certificate, stored), chunks)
     run.hold.publish(run.job.overwrite)
     return replace(stored, root=root)
+
+
+def _require_unchanged(run: Run) -> None:
+    """Raise NotCertified where an input is not what it was when the run started: tiles of the old and of the new one would be mixed."""
+    now, out = input_stamps(run.problem), run.job.out
+    changed = [name.upper() if name != "add" else "C0" for name, stamp in run.inputs.items() if now[name] != stamp]
+    if changed:
+        raise NotCertified(
+            f"{' and '.join(changed)} changed while {out} was computed, so its tiles may not belong together: nothing is published; "
+            f"remove it with gemmflow clean {out}, and start it again"
+        )
 
 
 def _stored(run: Run, outcome: Outcome, decision: CodecDecision | None) -> Stored:

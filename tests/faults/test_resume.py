@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from storage import open_result
-from tasks import resume
+from tasks import publish, resume
 from tasks.errors import Refused
 from tasks.job import make_job
 from tasks.survey import survey
@@ -47,6 +47,20 @@ def test_stopped_again_and_again_nothing_is_computed_twice(lab: Lab) -> None:
     done = lab.run()
     assert (done.code, done.report["measured"]["tiles_resumed"]) == (0, 10)
     assert done.report["measured"]["tiles"] == TILES
+
+
+def test_an_input_that_changes_under_way_is_named_and_nothing_is_published(lab: Lab) -> None:
+    def change() -> None:
+        zarr.open_array(lab.world.a)[0, 0] = 5
+
+    with lab.at(publish, "input_stamps", change):
+        done = lab.run()
+    assert (done.code, lab.out.exists()) == (4, False)
+    assert f"A changed while {lab.out} was computed" in done.line and f"gemmflow clean {lab.out}" in done.line
+    refused = lab.run()
+    assert refused.code == 3 and f"the input {lab.world.a} was changed" in refused.line, refused
+    assert lab.command("clean", str(lab.out)).code == 0
+    assert lab.run().code == 0
 
 
 OTHERWISE = {

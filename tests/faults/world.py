@@ -42,6 +42,7 @@ class Done:
     @property
     def report(self) -> dict:
         """The JSON on standard output."""
+        assert self.code == 0, self
         return json.loads(self.output)
 
 
