@@ -168,7 +168,7 @@ def test_a_server_that_dies_during_a_run_costs_the_picture_only(tmp_path: Path, 
     line = ["multiply", str(a), str(b), str(tmp_path / "C.zarr"), "--memory", "1GiB", "--json", "-"]
     command = Command(line, tmp_path, {"GEMMFLOW_CACHE": str(warm_cache)})
     try:
-        wait_until(lambda: any(tmp_path.glob("C.zarr.gemmflow-*/array/c/*/*")), 90)
+        wait_until(lambda: any(tmp_path.glob("C.zarr.gemmflow/*/array/c/*/*")), 90)
         [server] = [process for process in command.family() if any("api_process.py" in part for part in process.cmdline())]
         server.kill()
         code, output, errors = command.end()

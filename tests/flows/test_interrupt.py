@@ -32,7 +32,7 @@ def moments(folder: Path) -> dict[str, Callable[[Command], object]]:
     return {
         "importing": lambda command: time.time() > command.started + 0.7,
         "starting": lambda command: len(command.family()) > 1,
-        "multiplying": lambda command: any(folder.glob("C.zarr.gemmflow-*/array/c/*/*")),
+        "multiplying": lambda command: any(folder.glob("C.zarr.gemmflow/*/array/c/*/*")),
     }
 
 
@@ -57,8 +57,8 @@ def test_a_signal_ends_everything_within_five_seconds(start: Start, tmp_path: Pa
     code, _, errors = command.end(timeout=20)
     assert time.monotonic() - sent < 5
     assert code == 130, errors
-    left = list(tmp_path.glob("C.zarr.gemmflow-*"))
-    kept = f"; unfinished result kept in {left[0]}: delete it or start again: " if left else ". To start again: "
+    left = list(tmp_path.glob("C.zarr.gemmflow/*"))
+    kept = f"; what is finished is kept in {left[0]}: the same command goes on from there: " if left else ". To start again: "
     assert errors.splitlines()[-1].startswith(f"gemmflow: interrupted; nothing at OUT was changed{kept}gemmflow multiply")
     assert "Traceback" not in errors
     assert command.family() == []
