@@ -67,7 +67,7 @@ def test_temporary_files_of_orphaned_workers_are_not_published(lab: Lab) -> None
         Path(staging.array, "c/0/0.1-ab-0.partial").write_bytes(b"late")
 
     with lab.patch.context() as patch:
-        patch.setattr("tasks.publish.publish_array", lambda staging, overwrite: (orphan(staging), publish(staging, overwrite)))
+        patch.setattr("storage.site_local.publish", lambda staging, overwrite: (orphan(staging), publish(staging, overwrite)))
         assert lab.run().code == 0
     assert not list(lab.out.rglob("*.partial"))
 
