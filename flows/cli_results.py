@@ -119,6 +119,7 @@ def repair(result: Result, mending: Mending, output: Output) -> int:
 
     What comes out as it was is proved by its hash; what another processor computes differently has to pass its certificate.
     """
+    upkeep.require_mendable(result.out)
     with open_result(_path(result)) as opened:
         assess(opened)  # what is no result is refused before anything is said to start
     with watching(output.quiet, f"repair of {result.out}"):
@@ -129,7 +130,7 @@ def repair(result: Result, mending: Mending, output: Output) -> int:
 
 def export(unsealing: Unsealing, replacing: Replacing, output: Output) -> int:
     """Write a sealed result as a plain Zarr array: the same bytes in every chunk, the same certificate, the same root."""
-    exported = upkeep.export(Path(unsealing.out).expanduser(), Path(unsealing.plain).expanduser(), replacing.overwrite)
+    exported = upkeep.export(unsealing.out, unsealing.plain, replacing.overwrite)
     answer(output, exported.to_json(), exported.line)
     return 0
 

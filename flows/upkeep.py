@@ -31,10 +31,15 @@ def repair(out: str | Path, full: bool = False, cluster: str | None = None) -> "
     """
     from tasks.repair import repair as mend  # noqa: PLC0415 - loads Dask
 
-    if is_url(out):
-        raise BadInput(f"{out}: results on object stores are checked but not repaired; compute it again under another key")
+    require_mendable(out)
     with open_session() as session:
         return mend(Path(located(out)), full, (session.pool.cluster, session.observe), cluster)
+
+
+def require_mendable(out: str | Path) -> None:
+    """Raise BadInput where a result lies on an object store."""
+    if is_url(out):
+        raise BadInput(f"{out}: results on object stores are checked but not repaired; compute it again under another key")
 
 
 def export(out: str | Path, plain: str | Path, overwrite: bool = False) -> "Exported":

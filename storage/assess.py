@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from storage.errors import BadInput, CorruptData
+from storage.errors import BadInput, CorruptData, MetadataLost
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, blank_root, with_root
 from storage.object_files import overhead, read_object
 from storage.output import OutputSpec
@@ -84,7 +84,7 @@ class Assessment:
 def assess(result: Result) -> Assessment:
     """Judge zarr.json, its copy and the manifest by each other, and the headers of a seal by what they opened.
 
-    Raises BadInput where this is no result of gemmflow with a manifest, too little of its metadata is left, or a key is missing.
+    Raises BadInput where this is no result of gemmflow with a manifest or a key is missing, MetadataLost where too little is left.
     """
     seal, found = result.seal, _judged(result)
     headers = unsound_headers(result.folder, seal) if seal else []
@@ -130,15 +130,15 @@ def _without_manifest(result: Result, header: bytes | None, copy: bytes | None) 
     return found
 
 
-def _lost(result: Result) -> BadInput:
-    lost = f"two of {HEADER}, {METADATA} and {MANIFEST}"
-    return BadInput(f"{result.out} has lost its metadata ({lost}): compute it again with multiply --overwrite")
+def _lost(result: Result) -> MetadataLost:
+    again = "compute it again under another key" if result.remote else "compute it again with multiply --overwrite"
+    return MetadataLost(f"{result.out} has lost its metadata (two of {HEADER}, {METADATA} and {MANIFEST}): {again}")
 
 
 def _is_foreign(header: bytes | None) -> bool:
     """Whether nothing in zarr.json, if there is one, says that gemmflow wrote the array."""
     try:
-        return header is None or CERTIFICATE not in json.loads(header).get("attributes", {})
+        return header is None or not isinstance(json.loads(header).get("attributes", {}).get(CERTIFICATE), dict)
     except (ValueError, AttributeError, TypeError):
         return False
 

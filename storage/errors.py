@@ -29,6 +29,12 @@ class CorruptData(GemmflowError):
     """Stored bytes do not decode or fail their checksum; the message names the matrix and the chunk key."""
 
 
+class MetadataLost(CorruptData):
+    """Too little is left of a result's metadata to tell right from wrong."""
+
+    exit_code: ClassVar[int] = 4
+
+
 class DiskFull(GemmflowError):
     """The file system, a quota or a file-size limit stopped a write; what was complete before it is still there."""
 

@@ -44,4 +44,6 @@ def read_exactly(descriptor: int, target: Bytes, offset: int, name: str) -> None
     """Fill `target` from the file's byte `offset` on; raises CorruptData, with the file's name, where the file ends before."""
     got = read_at(descriptor, target, offset)
     if got < target.size:
-        raise CorruptData(f"{name} ends at byte {offset + got}, {target.size - got} bytes early: it changed while it was read; restore it")
+        ends = os.fstat(descriptor).st_size
+        early = offset + target.size - ends
+        raise CorruptData(f"{name} ends at byte {ends}, {early} bytes early: it changed while it was read; restore it")

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from storage.buffers import borrow
-from storage.errors import BadInput
+from storage.errors import BadInput, CorruptData
 from storage.files import as_bytes, opened, read_exactly
 from storage.matrix import Block, Matrix, accept_dtype, accept_shape
 
@@ -49,12 +49,12 @@ class NpySource:
         return BLOCK_BYTES
 
     def read_into(self, out: Block, rows: slice, cols: slice) -> int:
-        """Fill `out`; returns its size in bytes. Raises CorruptData where the file got shorter since it was opened."""
-        with opened(self.path) as descriptor:
-            if self.fortran:
-                self._fill(descriptor, out.T, cols, rows)
-            else:
-                self._fill(descriptor, out, rows, cols)
+        """Fill `out`; returns its size in bytes. Raises CorruptData where the file is gone or got shorter since it was opened."""
+        try:
+            with opened(self.path) as descriptor:
+                self._fill(descriptor, *((out.T, cols, rows) if self.fortran else (out, rows, cols)))
+        except OSError as error:
+            raise CorruptData(f"{self.path} cannot be read any more ({error.strerror}): put it back, and run again") from error
         if not np.dtype(self.stored).isnative:
             out.byteswap(inplace=True)
         return out.nbytes

@@ -15,6 +15,7 @@ chunk holds the same tile of the same plan, and `verify` finds it if a bit of it
 """
 
 import json
+import re
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ from storage.write import Elements, WriteResult, checked_spans, encode_chunk
 
 COPIES_AT_ONCE = 16
 _HASH_DIGITS = 32
+_STAGED = re.compile(rf"-[0-9a-f]{{{_HASH_DIGITS}}}$")
 _DELETED_AT_ONCE = 1000
 
 
@@ -221,11 +223,27 @@ def is_published_object(out: ObjectStore, run_id: str) -> bool:
 
 def discard_objects(home: ObjectStore, lease: ObjectLease) -> None:
     """Remove what lies beside OUT, the lease last. Raises TakenOver."""
-    keys = [listed.key for listed in home.list() if listed.key != LEASE]
+    _delete(home, [listed.key for listed in home.list() if listed.key != LEASE], lease)
+    lease.drop()
+
+
+def discard_copies(out: ObjectStore, lease: ObjectLease) -> list[str]:
+    """Remove from an OUT that is no array what a run had copied there before it was killed; returns the keys. Raises TakenOver.
+
+    Only keys of chunks that lie beside OUT, and of the manifest, are touched.
+    """
+    if out.holds(HEADER):
+        return []
+    staged = {_STAGED.sub("", listed.key.partition("/chunks/")[2]) for listed in home_of(out).list()}
+    keys = [listed.key for listed in out.list() if listed.key in staged | {MANIFEST, METADATA}]
+    _delete(out, keys, lease)
+    return keys
+
+
+def _delete(store: ObjectStore, keys: list[str], lease: ObjectLease) -> None:
     for first in range(0, len(keys), _DELETED_AT_ONCE):
         lease.check()
-        home.delete(*keys[first : first + _DELETED_AT_ONCE])
-    lease.drop()
+        store.delete(*keys[first : first + _DELETED_AT_ONCE])
 
 
 def _copy_chunks(staging: ObjectStaging, chunks: tuple[ChunkRecord, ...], lease: ObjectLease) -> None:

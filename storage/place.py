@@ -38,6 +38,7 @@ def check_out(out: str | Path, inputs: Sequence[str | Path], overwrite: bool) ->
         if not is_url(given):
             _check_apart(Path(out), Path(given))
     place = require_parent(Path(out))
+    _check_around(place)
     if os.path.lexists(place):
         discard_rest(place)
         _check_replaceable(place, overwrite)
@@ -73,16 +74,29 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
+def _check_around(place: Path) -> None:
+    """What lies in an array goes when that is overwritten or repaired."""
+    for folder in place.parents:
+        names = [name for name in ("zarr.json", ".zarray", "zarr.json.sealed") if (folder / name).is_file()]
+        if names and is_array(LocalFolder(str(folder)), names):
+            raise BadInput(f"{place} lies inside the Zarr array {folder}: choose another place for the result")
+
+
 def _check_replaceable(place: Path, overwrite: bool) -> None:
     if not overwrite:
         raise BadInput(f"{place} exists: choose another place or pass --overwrite")
+    require_nothing_foreign(place)
+
+
+def require_nothing_foreign(place: Path) -> None:
+    """Raise BadInput where a folder is no Zarr array, or holds what its exchange for another one would delete."""
     entries = sorted(os.listdir(place)) if place.is_dir() else []  # noqa: PTH208
     ours = (place / FOLDER).is_dir()  # a result of ours, even where its zarr.json is lost
     if not (ours or is_array(LocalFolder(str(place)), entries)):
         raise BadInput(f"{place} is no Zarr array: only a Zarr array is overwritten; remove it or choose another place")
     foreign = next((name for name in entries if not _ARRAY_ENTRY.fullmatch(name)), None)
     if foreign is not None:
-        raise BadInput(f"{place} holds {foreign} beside a Zarr array: overwriting would delete it; move it or choose another place")
+        raise BadInput(f"{place} holds {foreign} beside a Zarr array: replacing it would delete that; move it or choose another place")
 
 
 def _check_exchange(place: Path) -> None:

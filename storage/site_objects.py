@@ -23,6 +23,7 @@ from storage.object_output import (
     certify_objects,
     check_object_out,
     create_object_staging,
+    discard_copies,
     discard_objects,
     home_of,
     is_published_object,
@@ -133,9 +134,11 @@ class ObjectLeft:
         return staging, lease
 
     def discard(self) -> None:
-        """Remove all that lies beside OUT."""
+        """Remove all that lies beside OUT, and what was copied to an OUT that is no array yet."""
         home = home_of(self.out)
-        discard_objects(home, ObjectLease.take_over(home, self._seen))
+        lease = ObjectLease.take_over(home, self._seen)
+        discard_copies(self.out, lease)
+        discard_objects(home, lease)
 
 
 class ObjectHold:

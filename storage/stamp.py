@@ -1,4 +1,7 @@
-"""Was an input changed? A hash of the names, sizes and times of change of all files of a matrix: nothing of it is read.
+"""Was an input changed? A hash of the names, sizes and times of all files of a matrix: nothing of it is read.
+
+Of the two times that a file has, nobody can set back the one of its last change of any kind, so a file that was moved away and put
+back counts as changed, too.
 
 On an object store the etag, which names the content, stands in for the time.
 """
@@ -16,7 +19,7 @@ from storage.record import digest
 
 
 def contents_stamp(matrix: Matrix) -> str:
-    """The stamp of a matrix; any write to one of its files changes it. Raises BadInput where it cannot be looked at."""
+    """The stamp of a matrix; whatever is done to one of its files changes it. Raises BadInput where it cannot be looked at."""
     if is_url(matrix.path):
         return _remote_stamp(matrix.path)
     place = Path(matrix.path)
@@ -48,4 +51,4 @@ def _facts(folder: Path, inside: str) -> Iterator[str]:
 
 
 def _fact(name: str, status: os.stat_result) -> str:
-    return f"{name!r} {status.st_size} {status.st_mtime_ns}"
+    return f"{name!r} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"

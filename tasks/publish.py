@@ -33,7 +33,7 @@ class Stored:
 def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
     """Write certificate and manifest into the staged array and exchange it for OUT.
 
-    Raises NotCertified when an input was changed meanwhile, TakenOver, Refused when OUT appeared; the staged result is kept then.
+    Raises NotCertified when an input was changed meanwhile; TakenOver, Refused when OUT appeared: the staged result is kept then.
     """
     _require_unchanged(run)
     decision = settled(run.staging) if run.recipe.choose else None
@@ -45,13 +45,17 @@ def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
 
 
 def _require_unchanged(run: Run) -> None:
-    """Raise NotCertified where an input is not what it was when the run started: tiles of the old and of the new one would be mixed."""
+    """Raise NotCertified where an input is not what it was when the run started: tiles of the old and of the new one would be mixed.
+
+    They are removed, so that no later run goes on with them.
+    """
     now, out = input_stamps(run.problem), run.job.out
     changed = [name.upper() if name != "add" else "C0" for name, stamp in run.inputs.items() if now[name] != stamp]
     if changed:
+        run.hold.discard()
         raise NotCertified(
-            f"{' and '.join(changed)} changed while {out} was computed, so its tiles may not belong together: nothing is published; "
-            f"remove it with gemmflow clean {out}, and start it again"
+            f"{' and '.join(changed)} changed while {out} was computed, so its tiles may not belong together: nothing is published and "
+            "they are removed; run again when the inputs are at rest"
         )
 
 

@@ -7,6 +7,7 @@
 Damaged metadata are restored from their copies; a manifest is made again from the chunks, and the root proves it.
 """
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -30,6 +31,7 @@ from storage import (
     sweep,
 )
 from storage.assess import Assessment, assess
+from storage.place import require_nothing_foreign
 from storage.repair import amend, link_sound, records_of, restore
 from tasks.checkup import Place, damaged_tiles
 from tasks.clusters import Cluster
@@ -118,6 +120,7 @@ def _mended(result: Result, full: bool, means: Means, cluster: str | None) -> Re
 def _begin(result: Result, found: Assessment) -> Staging:
     """The staging folder; from now on nobody else exchanges OUT, so it is asked now whether somebody just did."""
     place = Path(result.out)
+    require_nothing_foreign(Path(os.path.realpath(place)))
     left = find_staging(place)
     if left is not None:
         require_free(left)

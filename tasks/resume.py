@@ -141,13 +141,18 @@ def began_as(first: Record, found: Found) -> bool:
 
 
 def _require_seal(left: Left, job: Job) -> None:
-    """Raise Refused where the unfinished run is sealed under another key than asked: without the right one nothing of it can be read."""
+    """Raise Refused where the unfinished run is sealed under another key than asked: without the right one nothing of it can be read.
+
+    Raises BadInput where that key is missing here, or another one has its name.
+    """
     seal = left.seal
     if seal is not None and seal.key_id != job.seal:
         raise Refused(
             f"{job.out} has an unfinished run ({left.run_id}) that differs: seal was {seal.key_id}, now it is {_shown(job.seal)}; "
             f"ask the same to go on with it, or remove it with {_clean(job)}"
         )
+    if seal is not None:
+        seal.open()
 
 
 def require_same(unfinished: Unfinished, job: Job, problem: Problem) -> None:

@@ -93,6 +93,14 @@ def test_damaged_chunks_are_computed_again_bit_for_bit(stored: Lab) -> None:
     assert stored.world.beside() == []
 
 
+def test_what_others_put_into_a_result_is_not_deleted(stored: Lab) -> None:
+    flip(stored.out / "c/0/0")
+    (stored.out / "notes.txt").write_text("mine")
+    refused = repair(stored)
+    assert refused.code == 2 and f"{stored.out} holds notes.txt beside a Zarr array" in refused.line
+    assert (stored.out / "notes.txt").read_text() == "mine" and stored.world.beside() == []
+
+
 @pytest.mark.parametrize("name", ["zarr.json", "gemmflow/manifest", "gemmflow/metadata"])
 def test_damaged_metadata_are_restored(stored: Lab, name: str) -> None:
     root, content = stored.world.root(), (stored.out / name).read_bytes()

@@ -56,11 +56,19 @@ def test_an_input_that_changes_under_way_is_named_and_nothing_is_published(lab: 
     with lab.at(publish, "input_stamps", change):
         done = lab.run()
     assert (done.code, lab.out.exists()) == (4, False)
-    assert f"A changed while {lab.out} was computed" in done.line and f"gemmflow clean {lab.out}" in done.line
+    assert f"A changed while {lab.out} was computed" in done.line and "goes on" not in done.line
+    assert lab.world.beside() == []
+    again = lab.run()
+    assert (again.code, again.report["measured"]["tiles_resumed"]) == (0, 0)
+
+
+def test_an_input_that_was_away_while_the_run_was_stopped_is_another_one(lab: Lab) -> None:
+    lab.stop()
+    chunk = lab.world.a / "c/0/0"
+    chunk.rename(lab.world.data / "away")
+    (lab.world.data / "away").rename(chunk)
     refused = lab.run()
-    assert refused.code == 3 and f"the input {lab.world.a} was changed" in refused.line, refused
-    assert lab.command("clean", str(lab.out)).code == 0
-    assert lab.run().code == 0
+    assert refused.code == 3 and f"the input {lab.world.a} was changed" in refused.line
 
 
 OTHERWISE = {

@@ -114,6 +114,13 @@ def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "S.zarr"
 
 
+@pytest.mark.parametrize("line", [["export", "s3://lab/C", "P"], ["rewrap", "s3://lab/C", "--key", "k2"], ["repair", "s3://lab/C"]])
+def test_what_is_for_folders_only_is_refused_in_one_line(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(line) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "s3://lab/C" in error, error
+
+
 def test_a_sealed_result_is_shown_checked_and_exported(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = sealed.with_name("P.zarr")
     assert run(["info", str(sealed), "--quiet"]) == run(["verify", str(sealed), "--full", "--quiet"]) == 0

@@ -2,7 +2,7 @@ import pytest
 import typer
 
 from flows import ending
-from flows.ending import exit_code
+from flows.ending import exit_code, failure_line
 from tasks.errors import BadInput, GemmflowError, Interrupted, NonFinite, NotCertified, Refused
 
 
@@ -25,3 +25,10 @@ def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyP
     assert exit_code(error) == code
     monkeypatch.setattr(ending, "stopping", lambda: True)
     assert exit_code(error) == 130
+
+
+def test_what_lies_beside_out_is_not_said_to_be_kept_where_nothing_was_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "_unfinished", lambda traces: ["/d/C.gemmflow/r.1"])
+    for error in (Refused("x"), BadInput("x")):
+        assert failure_line(error, []) == "x"
+    assert "is kept in /d/C.gemmflow/r.1" in failure_line(GemmflowError("x"), [])

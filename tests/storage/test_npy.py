@@ -60,6 +60,14 @@ def test_a_damaged_header_is_refused(tmp_path: Path) -> None:
         open_matrix(tmp_path / "a.npy")
 
 
+def test_a_file_that_goes_while_it_is_read_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((2, 3)))
+    matrix = open_matrix(tmp_path / "a.npy")
+    (tmp_path / "a.npy").unlink()
+    with pytest.raises(CorruptData, match=r"a\.npy cannot be read any more \(No such file or directory\)"):
+        matrix.read_into(np.empty((2, 3)), slice(0, 2), slice(0, 3))
+
+
 def test_a_file_that_shrinks_while_it_is_read_is_corrupt(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones((20, 30)))
     matrix = open_matrix(tmp_path / "a.npy")

@@ -9,7 +9,18 @@ import numpy as np
 import psutil
 import pytest
 
-from storage import BadInput, ChunkRecord, CorruptData, OutputSpec, Refused, TakenOver, Unreachable, chunk_buffer_bytes, open_matrix
+from storage import (
+    BadInput,
+    ChunkRecord,
+    CorruptData,
+    OutputSpec,
+    Refused,
+    TakenOver,
+    Unreachable,
+    chunk_buffer_bytes,
+    open_matrix,
+    site_of,
+)
 from storage import object_lease as lease_module
 from storage.manifest import MANIFEST, Manifest
 from storage.object_journal import ObjectJournal, read_object_journal
@@ -193,6 +204,22 @@ def test_a_publish_that_was_cut_off_is_done_again(flaky: Flaky, values: np.ndarr
         check_object_out(store, overwrite=False)
     publish_objects(staging, lease)
     assert read(store).tobytes() == values.tobytes()
+
+
+def test_what_a_cut_off_publish_had_copied_is_cleaned(flaky: Flaky, values: np.ndarray) -> None:
+    store, proxy = flaky
+    staging, lease, journal = create_object_staging(store, SPEC, "run1")
+    journal.close()
+    certify_objects(staging, {}, write(staging, values))
+    store.put("c/9/9", b"somebody else's")
+    proxy.fail(*[Fault()] * 8, *[Fault(status=403, code="AccessDenied")] * 40)
+    with pytest.raises(BadInput, match="is denied"):
+        publish_objects(staging, lease)
+    proxy.fail()
+    assert len(list(store.list())) > 2
+    lease.release()
+    assert site_of(store.url).clean() == [home_of(store).url]
+    assert [listed.key for listed in store.list()] == ["c/9/9"] and not list(home_of(store).list())
 
 
 def test_an_out_that_appears_meanwhile_is_kept(s3: ObjectStore, values: np.ndarray) -> None:

@@ -49,6 +49,15 @@ def test_out_must_stand_apart_from_the_inputs(tmp_path: Path, array: Path) -> No
                 check_out(out, [array], overwrite)
 
 
+def test_out_must_not_lie_in_an_array(tmp_path: Path, array: Path) -> None:
+    (tmp_path / "link").symlink_to(array / "c")
+    zarr.create_group(tmp_path / "group")
+    for inside in (array / "out", array / "c/out", tmp_path / "link/out"):
+        with pytest.raises(BadInput, match=f"lies inside the Zarr array {array}"):
+            check_out(inside, [], False)
+    check_out(tmp_path / "group/out", [], False)
+
+
 def test_a_hard_link_to_an_input_is_found(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones((2, 2)))
     os.link(tmp_path / "a.npy", tmp_path / "b.npy")

@@ -1,6 +1,7 @@
 """The stamp of an input: the same while nothing is written, another one after any write."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,11 +99,20 @@ def test_two_files_exchanged_count(tmp_path: Path) -> None:
 
 
 def test_moving_or_linking_the_whole_matrix_keeps_the_stamp(tmp_path: Path) -> None:
-    for name in ("a.zarr", "a.npy"):
-        before = stamp(make(tmp_path / name))
-        (tmp_path / name).rename(tmp_path / f"b{name}")
-        (tmp_path / name).symlink_to(tmp_path / f"b{name}")
-        assert stamp(tmp_path / name) == stamp(tmp_path / f"b{name}") == before
+    before = stamp(make(tmp_path / "a.zarr"))
+    (tmp_path / "a.zarr").rename(tmp_path / "b.zarr")
+    (tmp_path / "a.zarr").symlink_to(tmp_path / "b.zarr")
+    assert stamp(tmp_path / "a.zarr") == stamp(tmp_path / "b.zarr") == before
+
+
+@pytest.mark.parametrize("name", ["a.zarr/c/0/0", "a.npy"])
+def test_a_file_that_was_moved_away_and_put_back_counts(tmp_path: Path, name: str) -> None:
+    path = make(tmp_path / name.partition("/")[0])
+    before = stamp(path)
+    time.sleep(0.02)  # the clock of a file system ticks a hundred times a second
+    (tmp_path / name).rename(tmp_path / "away")
+    (tmp_path / "away").rename(tmp_path / name)
+    assert stamp(path) != before
 
 
 def test_chunks_behind_a_link_count(tmp_path: Path) -> None:

@@ -126,6 +126,10 @@ def test_a_killed_run_goes_on_with_its_key_only(folder, cluster, monkeypatch):
     storage.seal._opened.cache_clear()
     with pytest.raises(BadInput, match="key 'k1' is not known on"):
         find_unfinished(job)
+    monkeypatch.setenv("GEMMFLOW_KEY_K1", KEYS["GEMMFLOW_KEY_K2"])
+    with pytest.raises(BadInput, match="is not the one that sealed"):
+        find_unfinished(job)
+    storage.seal._opened.cache_clear()
     monkeypatch.setenv("GEMMFLOW_KEY_K1", KEYS["GEMMFLOW_KEY_K1"])
     assert plan_or_resume(job, problem, hardware) == plan
     again = prepare(*asked, cluster)
