@@ -86,7 +86,9 @@ class ObjectSite:
             left.require_free()
             left.discard()
         elif next(home.list(), None) is not None:
-            discard_objects(home, ObjectLease.take(home, "clean"))
+            lease = ObjectLease.take(home, "clean")
+            discard_copies(self.out, lease)
+            discard_objects(home, lease)
         else:
             return []
         return [home.url]
