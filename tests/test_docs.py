@@ -28,6 +28,7 @@ def test_the_python_blocks_of_the_readme_run(tmp_path):
     assert done.stdout.splitlines()[0] == "True"
 
 
+@pytest.mark.slow
 def test_the_shell_lines_of_the_readme_run(tmp_path):
     import numpy as np
     import zarr

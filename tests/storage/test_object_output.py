@@ -106,6 +106,7 @@ def test_the_manifest_lies_in_the_result_and_the_root_stands_for_it(s3: ObjectSt
     assert all(s3.size(record.key) == record.nbytes for record in records)
 
 
+@pytest.mark.slow
 def test_every_kind_of_failure_on_the_way_changes_nothing(flaky: Flaky, values: np.ndarray) -> None:
     store, proxy = flaky
     proxy.fail(*[Fault(), Fault(status=503), Fault(lost=True), Fault(), Fault(closed=True)] * 15)

@@ -108,7 +108,7 @@ def test_a_body_that_arrives_short_is_damage(flaky: Flaky, tmp_path: Path, value
     assert read(matrix).tobytes() == values.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["v3-none-crc", "v3-zstd", "v3-transposed"])
+@pytest.mark.parametrize("kind", ["v3-zstd", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("v3-none-crc", "v3-transposed"))])
 def test_a_burst_of_failures_changes_nothing(flaky: Flaky, tmp_path: Path, values: np.ndarray, kind: str) -> None:
     store, proxy = flaky
     KINDS[kind](tmp_path / "a", values)
