@@ -24,8 +24,11 @@ SETTINGS: dict[str, object] = {
 }
 """Dask settings of a worker: nothing is loaded, sampled or served that a tile does not need, and nothing it holds goes to disk."""
 
-REMOVALS = 20
+REMOVALS = 40
 """How often the cluster's folder is tried to be removed."""
+
+ABSENT = 2
+"""How often in a row it must be found gone."""
 
 DEATH_SECONDS = 10
 """A worker that cannot reach its scheduler for so long ends."""
@@ -73,9 +76,11 @@ async def _serve(address: str, name: str, folder: Path, limit: int) -> None:
 def _end_with_driver(folder: Path) -> None:
     """Wait for the end of standard input, then remove the whole cluster's folder, since nobody else may be left to do it."""
     sys.stdin.buffer.read()
-    for _ in range(REMOVALS):  # its other workers remove it at the same moment, and Dask's own threads may still write there
+    absent = 0
+    for _ in range(REMOVALS):  # its other workers remove it at the same moment, and Dask's own threads may make it again
         shutil.rmtree(folder.parent, ignore_errors=True)
-        if not folder.parent.exists():
+        absent = 0 if folder.parent.exists() else absent + 1
+        if absent == ABSENT:
             break
         time.sleep(0.05)
     os._exit(0)

@@ -233,6 +233,7 @@ def start_driver(tmp_path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_worker_outlives_a_killed_driver(tmp_path, number):
     driver = start_driver(tmp_path)
