@@ -11,7 +11,7 @@ import typer
 from flows.early import INTERRUPTED, again, interrupted
 from flows.signals import stopping
 from flows.traces import Traces
-from tasks.errors import BadInput, GemmflowError, Refused
+from tasks.errors import GemmflowError, Refused
 
 FAILED = 1
 USAGE = 2
@@ -31,8 +31,8 @@ def exit_code(error: BaseException) -> int:
 def failure_line(error: BaseException, traces: Sequence[Traces]) -> str:
     """What went wrong, and what it left: a complete OUT, or unfinished results that the message does not name already."""
     message = _message(error)
-    if isinstance(error, (Refused, BadInput)):
-        return message  # nothing was written, and what lies beside OUT is another run's
+    if isinstance(error, Refused):
+        return message  # it names its own folder, or what lies beside OUT is another run's
     if traces and traces[-1].complete:
         return f"{message}; {traces[-1].out} is complete"
     left = [folder for folder in _unfinished(traces) if folder not in message]

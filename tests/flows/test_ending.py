@@ -27,8 +27,8 @@ def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyP
     assert exit_code(error) == 130
 
 
-def test_what_lies_beside_out_is_not_said_to_be_kept_where_nothing_was_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_lies_beside_out_is_said_to_be_kept_unless_the_run_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ending, "_unfinished", lambda traces: ["/d/C.gemmflow/r.1"])
-    for error in (Refused("x"), BadInput("x")):
-        assert failure_line(error, []) == "x"
-    assert "is kept in /d/C.gemmflow/r.1" in failure_line(GemmflowError("x"), [])
+    assert failure_line(Refused("x"), []) == "x"
+    for error in (GemmflowError("x"), BadInput("x")):
+        assert "is kept in /d/C.gemmflow/r.1" in failure_line(error, [])
