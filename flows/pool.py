@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from storage import preload
 from tasks.clusters import Cluster, ClusterSpec, open_cluster
 from tasks.errors import BadInput, Refused
+from tasks.gate import Gate
 from tasks.plan import Plan
 
 
@@ -23,6 +24,7 @@ class ClusterPool:
         self._cluster: Cluster | None = None
         self._error: BaseException | None = None
         self._opening: threading.Thread | None = None
+        self._gate = Gate()
 
     def open_ahead(self, kind: str, plan: Plan) -> None:
         """Start to open the workers of `plan`, unless they are open; what goes wrong is raised when they are used."""
@@ -30,7 +32,8 @@ class ClusterPool:
             return
         self.close()
         self._spec, self._memory = spec_of(kind, plan), plan.memory_limit
-        self._opening = threading.Thread(target=self._open, args=(self._spec,), name="open cluster", daemon=True)
+        self._gate = Gate()
+        self._opening = threading.Thread(target=self._open, args=(self._spec, self._gate), name="open cluster", daemon=True)
         self._opening.start()
 
     @contextmanager
@@ -48,16 +51,17 @@ class ClusterPool:
             raise
 
     def close(self) -> None:
-        """End the workers; waits for those that are just being opened."""
+        """End the workers, those too that are just being opened."""
         if self._opening is not None:
+            self._gate.shut()
             self._opening.join()
         cluster, self._cluster, self._spec, self._opening, self._error = self._cluster, None, None, None, None
         if cluster is not None:
             cluster.close()
 
-    def _open(self, spec: ClusterSpec) -> None:
+    def _open(self, spec: ClusterSpec, gate: Gate) -> None:
         try:
-            self._cluster = open_cluster(spec)
+            self._cluster = open_cluster(spec, gate)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that asks for the workers
             self._error = error
 

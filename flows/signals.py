@@ -18,6 +18,7 @@ from types import FrameType
 import psutil
 
 from flows.early import INTERRUPTED, SIGNALS
+from tasks.gate import shut_all
 
 GRACE_SECONDS = 4.0
 """From the signal to the end, whatever hangs."""
@@ -143,7 +144,8 @@ def _silent_callbacks() -> Generator[None]:
 
 
 def end_descendants() -> None:
-    """Kill every process that this one started, and what those started."""
+    """Kill every process that this one started, and what those started; workers are not started any more."""
+    shut_all()
     family = psutil.Process().children(recursive=True)
     for member in family:
         try:

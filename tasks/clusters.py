@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from tasks.errors import BadInput, GemmflowError, WorkersLost
+from tasks.gate import Gate
 from tasks.handshake import check_workers
 from tasks.nvidia import cuda_problem, visible_devices
-from tasks.processes import Environment, WorkerProcesses, worker_environment
+from tasks.processes import WorkerProcesses, worker_environment
 
 if TYPE_CHECKING:
     from distributed import Client, Future, Scheduler
@@ -124,38 +125,37 @@ class Cluster:
                     raise WorkersLost(f"the worker at {address} went away before it answered") from None
 
 
-def open_cluster(spec: ClusterSpec) -> Cluster:
-    """Open the workers that `spec` names; use it as a context manager.
+def open_cluster(spec: ClusterSpec, gate: Gate | None = None) -> Cluster:
+    """Open the workers that `spec` names; use it as a context manager. Another thread ends the opening by shutting `gate`.
 
     Raises BadInput (no scheduler, no worker, no device; ClusterMismatch when a worker that somebody else started runs other
     code) and GemmflowError when a worker process does not start.
     """
     with ExitStack() as closing:
-        client = CLUSTERS.get(spec.kind, _join_scheduler)(spec, closing)
+        client = CLUSTERS.get(spec.kind, _join_scheduler)(spec, gate or Gate(), closing)
         own = spec.kind in CLUSTERS
         if not own:
             check_workers(Cluster(spec, client, own, closing))
         return Cluster(spec, client, own, closing.pop_all())
 
 
-def _open_local(spec: ClusterSpec, closing: ExitStack) -> "Client":
-    return _open_processes([worker_environment(spec.threads)] * spec.workers, spec, closing)
+def _open_local(spec: ClusterSpec, gate: Gate, closing: ExitStack) -> "Client":
+    return _start_processes(WorkerProcesses([worker_environment(spec.threads)] * spec.workers, spec.memory_limit, gate), closing)
 
 
-def _open_cuda(spec: ClusterSpec, closing: ExitStack) -> "Client":
+def _open_cuda(spec: ClusterSpec, gate: Gate, closing: ExitStack) -> "Client":
     devices = visible_devices()
     if spec.workers > len(devices):
         raise BadInput(f"{spec.workers} CUDA workers need a device each, and this host offers {len(devices)}")
     environments = [worker_environment(spec.threads, CUDA_VISIBLE_DEVICES=device) for device in devices[: spec.workers]]
-    client = _open_processes(environments, spec, closing)
+    client = _start_processes(WorkerProcesses(environments, spec.memory_limit, gate), closing)
     for problem in Cluster(spec, client, True, closing).run_on_workers(cuda_problem).values():
         if problem is not None:
             raise BadInput(f"no CUDA device: {problem}")
     return client
 
 
-def _open_processes(environments: list[Environment], spec: ClusterSpec, closing: ExitStack) -> "Client":
-    processes = WorkerProcesses(environments, spec.memory_limit)
+def _start_processes(processes: WorkerProcesses, closing: ExitStack) -> "Client":
     closing.callback(processes.end)
     from distributed import Client  # noqa: PLC0415 - imported while the workers load their libraries
 
@@ -204,7 +204,8 @@ def _wait_for_workers(scheduler: "Scheduler", processes: WorkerProcesses) -> Non
         sleep(0.01)
 
 
-def _join_scheduler(spec: ClusterSpec, closing: ExitStack) -> "Client":
+def _join_scheduler(spec: ClusterSpec, gate: Gate, closing: ExitStack) -> "Client":
+    del gate  # nothing is started
     from distributed import Client  # noqa: PLC0415
 
     closing.enter_context(_silent_logs())
@@ -252,7 +253,7 @@ def _silent_logs() -> Generator[None]:
             logger.setLevel(level)
 
 
-Opener = Callable[[ClusterSpec, ExitStack], "Client"]
+Opener = Callable[[ClusterSpec, Gate, ExitStack], "Client"]
 
 CLUSTERS: dict[str, Opener] = {"local": _open_local, "cuda": _open_cuda}
 """Kinds of cluster by name; anything with :// is the address of a running scheduler."""

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import IO
 
 from tasks.errors import GemmflowError
+from tasks.gate import Gate
 
 MODULE = "tasks.worker"
 MAX_RESTARTS = 8
@@ -35,14 +36,15 @@ Environment = Mapping[str, str]
 class WorkerProcess:
     """One worker: a child process, replaced when it dies."""
 
-    def __init__(self, name: str, folder: Path, environment: Environment, limit: int) -> None:
-        self.command = [sys.executable, "-P", "-m", MODULE, name, str(folder), str(limit)]
+    def __init__(self, command: Sequence[str], environment: Environment, gate: Gate) -> None:
+        self.command = command
         self.environment = environment
+        self._gate = gate
         self.restarts = 0
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
         self._lock = threading.Lock()
         self._ending = False
-        self._child = self._start()
+        self._child = gate.start(self._start)
 
     @property
     def pid(self) -> int:
@@ -109,19 +111,24 @@ class WorkerProcess:
                     return
                 self._hang_up()
                 self.restarts += 1
-                self._child = self._start()
+                try:
+                    self._child = self._gate.start(self._start)
+                except GemmflowError:  # shut
+                    return
                 self._tell(address)
 
 
 class WorkerProcesses:
     """The worker processes of one cluster."""
 
-    def __init__(self, environments: Sequence[Environment], limit: int) -> None:
+    def __init__(self, environments: Sequence[Environment], limit: int, gate: Gate) -> None:
+        self.gate = gate
         self.folder = Path(tempfile.mkdtemp(prefix="gemmflow-workers-"))
         self.members: list[WorkerProcess] = []
         try:
             for index, environment in enumerate(environments):
-                self.members.append(WorkerProcess(str(index), self.folder / str(index), environment, limit))
+                command = [sys.executable, "-P", "-m", MODULE, str(index), str(self.folder / str(index)), str(limit)]
+                self.members.append(WorkerProcess(command, environment, gate))
         except BaseException:
             self.end()
             raise
@@ -132,7 +139,8 @@ class WorkerProcesses:
             member.join(address)
 
     def check(self) -> None:
-        """Raise GemmflowError when a process ended instead of starting."""
+        """Raise GemmflowError when a process ended instead of starting, or nobody wants them any more."""
+        self.gate.check()
         for member in self.members:
             if member.status is not None or member.restarts:
                 raise GemmflowError(f"a worker process ended while it started: {member.last_words()}")

@@ -33,6 +33,9 @@ ABSENT = 2
 DEATH_SECONDS = 10
 """A worker that cannot reach its scheduler for so long ends."""
 
+LAST_SECONDS = 5.0
+"""How long a worker without a scheduler waits for the end of its driver; then it ends, and the driver starts another one."""
+
 
 def main() -> None:
     """Run one worker; arguments: its name, its folder in the cluster's, and Dask's limit of held results in bytes (0: none)."""
@@ -40,9 +43,11 @@ def main() -> None:
     name, folder, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     load_libraries()
     address = sys.stdin.readline().strip()
-    threading.Thread(target=_end_with_driver, args=(folder,), daemon=True).start()
+    ending = threading.Thread(target=_end_with_driver, args=(folder,), daemon=True)
+    ending.start()
     if address:
         asyncio.run(_serve(address, name, folder, limit))
+    ending.join(LAST_SECONDS)  # the scheduler goes away with its driver: leave the time to remove the folder
 
 
 def load_libraries() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flows.stages import Stages
 from tasks.clusters import ClusterSpec
+from tasks.gate import Gate
 from tests.tasks import builders
 
 
@@ -25,7 +26,8 @@ class FakeClusters:
     opened: list[FakeCluster] = field(default_factory=list)
     error: BaseException | None = None
 
-    def __call__(self, spec: ClusterSpec) -> FakeCluster:
+    def __call__(self, spec: ClusterSpec, gate: Gate) -> FakeCluster:
+        self.gate = gate
         if self.error is not None:
             raise self.error
         self.opened.append(FakeCluster(spec))

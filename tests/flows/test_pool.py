@@ -1,9 +1,14 @@
+import threading
+import time
+
 import pytest
 
 from flows import pool as pool_module
 from flows.pool import ClusterPool
+from tasks.clusters import ClusterSpec
 from tasks.errors import BadInput, Refused, WorkersLost
-from tests.flows.fakes import FakeClusters, plan
+from tasks.gate import Gate
+from tests.flows.fakes import FakeCluster, FakeClusters, plan
 
 
 @pytest.fixture
@@ -71,3 +76,23 @@ def test_workers_of_a_run_that_broke_are_not_used_again(clusters: FakeClusters, 
         raise error
     assert clusters.opened[0].closed is closed
     pool.close()
+
+
+def test_closing_does_not_wait_for_workers_that_nobody_wants_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+
+    def open_slowly(spec: ClusterSpec, gate: Gate) -> FakeCluster:
+        begun.set()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            gate.check()
+            time.sleep(0.01)
+        return FakeCluster(spec)
+
+    monkeypatch.setattr(pool_module, "open_cluster", open_slowly)
+    pool = ClusterPool()
+    pool.open_ahead("local", plan())
+    assert begun.wait(10)
+    began = time.monotonic()
+    pool.close()
+    assert time.monotonic() - began < 5

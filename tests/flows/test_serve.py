@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -26,10 +27,21 @@ PREFECT_YAML = ROOT / "deployments" / "prefect.yaml"
 pytestmark = pytest.mark.timeout(250)
 
 
+BUSY, TRIES = 503, 10
+
+
 def request(url: str, body: object = None) -> dict:
+    """Prefect's answer; it says 503 when its database is busy, and its clients ask again."""
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=30) as answer:
-        return json.loads(answer.read())
+    for tries_left in reversed(range(TRIES)):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=30) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code != BUSY or not tries_left:
+                raise
+        time.sleep(1)
+    raise AssertionError
 
 
 def free_port() -> int:

@@ -21,6 +21,7 @@ from distributed import LocalCluster, default_client
 from tasks import clusters, nvidia
 from tasks.clusters import CLUSTERS, ClusterSpec, open_cluster
 from tasks.errors import BadInput, ClusterMismatch, GemmflowError, WorkersLost
+from tasks.gate import Gate
 from tasks.job import make_job
 from tasks.workspace import release
 from tests.tasks.foreign import foreign_worker, wait_until
@@ -198,6 +199,26 @@ def test_a_dead_worker_is_replaced(cluster):
 def test_a_worker_that_dies_before_it_answers_is_lost():
     with open_cluster(ClusterSpec("local")) as opened, pytest.raises(WorkersLost, match=r"worker at tcp://\S+ went away"):
         opened.run_on_workers(os._exit, 3)
+
+
+def test_a_worker_that_is_killed_behind_a_shut_gate_is_not_replaced():
+    gate, others = Gate(), children_of_this()
+    with open_cluster(ClusterSpec("local"), gate) as opened:
+        [worker] = pids(opened)
+        gate.shut()
+        psutil.Process(worker).kill()
+        wait_until(lambda: not opened.workers)
+        time.sleep(0.3)
+        assert children_of_this() - {worker} == others
+
+
+def test_an_opening_ends_when_its_gate_is_shut(monkeypatch):
+    others, gate = children_of_this(), Gate()
+    wait = clusters._wait_for_workers
+    monkeypatch.setattr(clusters, "_wait_for_workers", lambda *parts: [gate.shut(), wait(*parts)])
+    with pytest.raises(GemmflowError, match="ended while they started"):
+        open_cluster(ClusterSpec("local", workers=2), gate)
+    assert children_of_this() == others
 
 
 def test_a_worker_that_cannot_start_says_why(monkeypatch):
