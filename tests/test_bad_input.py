@@ -69,7 +69,7 @@ class Shared:
 
 @pytest.fixture
 def shared(world: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(flows.pool, "open_cluster", lambda spec: Shared(cluster))
+    monkeypatch.setattr(flows.pool, "open_cluster", lambda spec, gate: Shared(cluster))
     return world
 
 

@@ -36,7 +36,7 @@ def lab(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capfd
     monkeypatch.setenv("GEMMFLOW_CACHE", str(world.cache))
     monkeypatch.setattr(tempfile, "tempdir", str(world.scratch))
     monkeypatch.setattr(flows.cli, "end_descendants", lambda: None)
-    monkeypatch.setattr(flows.pool, "open_cluster", lambda spec: Shared(cluster))
+    monkeypatch.setattr(flows.pool, "open_cluster", lambda spec, gate: Shared(cluster))
     monkeypatch.setitem(sitecustomize.TRICKS, "tile", (256, 256, 256))
     monkeypatch.setattr(resume, "make_plan", resume.make_plan)
     sitecustomize.small_tiles(resume)

@@ -48,7 +48,7 @@ def test_batch_uses_one_cluster(
 
     opened: list[object] = []
     real = pool.open_cluster
-    monkeypatch.setattr(pool, "open_cluster", lambda spec: opened.append(spec) or real(spec))
+    monkeypatch.setattr(pool, "open_cluster", lambda spec, gate: opened.append(spec) or real(spec, gate))
     a, b = map(str, small_inputs)
     jobs = [
         {"a": a, "b": b, "out": "C1.zarr", "memory": "1GiB"},
