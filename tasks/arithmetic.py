@@ -1,34 +1,59 @@
-"""The ladder of arithmetics and the error that each one certifies.
+"""One arithmetic, and the error that it certifies.
 
-One row is one way to compute C = op(A) op(B): inputs are rounded to `compute`, products are summed in `accumulate`,
-and the bound says how far the result can be from the exact product of the stored inputs, for every finite input:
+An arithmetic computes C = op(A) op(B) in three steps: inputs become one or more slices of a narrow type, products of slices are
+summed by a library over blocks of k, and those sums are added up in an outer accumulator. Its bound says how far the result
+can be from the exact product of the stored inputs, for every finite input:
 
     |C^ - C| <= eps |A| |B|  elementwise,  hence  ||C^ - C||_F <= eps ||A||_F ||B||_F,
-    eps = (1 + u_in)^2 (1 + gamma_k) (1 + u_slab) (1 + u_out) - 1,   gamma_k = k u / (1 - k u)
+    eps = (1 + dropped + size g) (1 + u_out) - 1
 
-(N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 2.2 and 3.5: the bound of a sum holds
-for every order of summation, so it does not matter how a library blocks its loops.)
+    dropped   what slices leave out of a b;  one slice: (1 + u_in)^2 - 1
+    size      sum of |a_i b_j| over the products taken, relative to |a b|;  one slice: (1 + u_in)^2
+    g         (1 + gamma_b) (1 + u_block) (1 + gamma_t) - 1,  gamma_n = n u / (1 - n u): b terms are summed by the library, and the
+              sums of t blocks are added up; where the library has no blocks, gamma_k alone
+
+(N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 2.2 and 3.5: the bound of a sum holds for every
+order of summation, so it does not matter how a library orders its loops.)
 
 A bound relative to the norms cannot see underflow, so each row also has an absolute term (see `underflow`).
 This file has no torch: the planner asks it on machines that never multiply.
 """
 
 from dataclasses import dataclass
-from math import expm1, inf, log1p, sqrt
+from itertools import product
+from math import ceil, expm1, inf, log1p, sqrt
 
 import numpy as np
 
-UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-"""Half the distance from 1 to the next number: the largest relative error of rounding to nearest."""
+from tasks.scaling import RANGES
 
-SMALLEST_NORMAL = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8, "tf32": 2.0**-10}
+"""Largest relative error of a conversion: half the distance from 1 to the next number, all of it for tf32, which truncates."""
+
+SMALLEST_NORMAL = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126, "tf32": 2.0**-126}
 """What is smaller may be flushed to zero by some kernel, so the underflow term counts it as lost."""
 
 HALF_SUBNORMAL = {"float64": 2.0**-1074, "float32": 2.0**-150, "float16": 2.0**-25}
 """Largest absolute error of rounding a tiny value to nearest with gradual underflow."""
 
-SIGNIFICAND_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+SIGNIFICAND_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8, "tf32": 11}
 """Integers up to 2**bits are exact."""
+
+INTEGER_BITS = {"int8": 7, "int32": 31}
+"""Integers below 2**bits in magnitude are exact, in the integer types that products are made of."""
+
+NARROW = ("bfloat16", "float16")
+"""Types that operands are always scaled for, so that no loss is absolute; float32 from float64 alone."""
+
+LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127}
+"""Powers of two up to this are finite."""
+
+QUANTIZED = 0.51 / 127
+"""Largest error of int8 values that stand for reals, relative to the largest value of their line: half a step, and the rounding
+of the scaling itself."""
+
+SHALLOWEST = 33
+"""No plan has slabs of less depth, unless k is smaller."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +63,19 @@ class Arithmetic:
     name: str
     """As the caller says it: ``--precision NAME``."""
     compute: str
-    """Type that both operands are rounded to."""
+    """Type of the slices that both operands are cut into."""
     accumulate: str
     """Type of the accumulator tile."""
-    slab_output: dict[str, str]
-    """By device: the type in which the library returns one slab's product before it is added to the accumulator."""
+    block_output: dict[str, str]
+    """By device: the type in which the library returns the product of one block, before it is added to the accumulator."""
+    inner: str = "float32"
+    """Type in which the library sums a block."""
+    slices: int = 1
+    """Slices of each operand: the value, what is left of it, and so on."""
+    taken: tuple[tuple[int, int], ...] = ((0, 0),)
+    """Which slices of A and of B are multiplied with each other."""
+    block: int | None = None
+    """Most products that the library sums at a time; None where it adds to the accumulator itself."""
     truncates_on: tuple[str, ...] = ()
     """Devices whose matrix units truncate while they accumulate, which doubles the unit roundoff."""
     why: str = ""
@@ -51,21 +84,28 @@ class Arithmetic:
     @property
     def devices(self) -> tuple[str, ...]:
         """Devices that have this row."""
-        return tuple(self.slab_output)
+        return tuple(self.block_output)
+
+    @property
+    def stored_as(self) -> str:
+        """Type that holds a slice in memory."""
+        return "float32" if self.compute == "tf32" else self.compute
+
+    def converts(self, source: str) -> bool:
+        """Whether values of this type are converted before they are multiplied."""
+        return self.stored_as != source
+
+    def scales(self, source: str) -> bool:
+        """Whether values of this type need powers of two to stay within the range of the slices."""
+        return self.converts(source) and self.compute in RANGES and not _within(source, self.compute)
 
     def bound(self, k: int, inputs: tuple[str, str], output: str, device: str = "cpu", epilogue: bool = False) -> float:
         """Certified eps for inner dimension `k`, input types, stored type; infinity where the formula has no meaning.
 
         `inputs` and `output` are numpy type names; `epilogue` counts the roundings of alpha, beta and C0.
         """
-        increments = (
-            rounding(inputs[0], self.compute),
-            rounding(inputs[1], self.compute),
-            self._gamma(k + (3 if epilogue else 0), device),
-            rounding(self.accumulate, self.slab_output[device]),
-            rounding(self.accumulate, output),
-        )
-        return expm1(sum(log1p(increment) for increment in increments))
+        dropped, size = self._slicing(k, inputs)
+        return _together(dropped + size * self._summing(k, device, 3 if epilogue else 0), rounding(self.accumulate, output))
 
     def underflow(
         self, shape: tuple[int, int, int], norms: tuple[float, float], output: str, factors: tuple[float, float] = (1.0, 0.0)
@@ -74,27 +114,57 @@ class Arithmetic:
 
         `norms` are those of A and B, `factors` alpha and beta. Inputs below the smallest normal number of `compute` count as
         lost, and so does every product or sum below that of `accumulate`, since some kernels flush them to zero: each such
-        loss leaves one term less to sum, so there are at most k. The stored value underflows gradually. What is lost is
-        rounded again on its way: the factor 2 covers that for any eps up to 1, and above that a bound says nothing.
+        loss leaves one term less to sum, so there are at most k for each product of slices. Where lines are scaled, what is lost
+        of one is relative to it. The stored value underflows gradually. What is lost is rounded again on its way: the factor 2
+        covers that for any eps up to 1, and above that a bound says nothing.
         """
         (m, k, n), (alpha, beta) = shape, factors
-        tiny = SMALLEST_NORMAL[self.accumulate]
-        inputs = SMALLEST_NORMAL[self.compute] * (sqrt(m * k) * norms[1] + sqrt(k * n) * norms[0])
+        tiny, small = SMALLEST_NORMAL[self.accumulate], 0.0 if self.compute in NARROW else SMALLEST_NORMAL.get(self.compute, 0.0)
+        inputs = small * (sqrt(m * k) * norms[1] + sqrt(k * n) * norms[0]) + 2 * self._vanishing * sqrt(k) * norms[0] * norms[1]
         epilogue = 0.0 if factors == (1.0, 0.0) else (3 + abs(beta)) * tiny
-        elements = 2 * (k * abs(alpha) * tiny + epilogue) + HALF_SUBNORMAL.get(output, 0.0)
-        return 2 * abs(alpha) * inputs + elements * sqrt(m * n)
+        sums = len(self.taken) * k * SMALLEST_NORMAL.get(self.inner, 0.0)
+        elements = 2 * (abs(alpha) * max(sums, k * tiny) + epilogue) + HALF_SUBNORMAL.get(output, 0.0)
+        return 2 * abs(alpha) * self.slices * inputs + elements * sqrt(m * n)
 
     def exact_for(self, k: int, inputs: tuple[str, str], device: str = "cpu") -> bool:
         """Whether every product of integer inputs of these types is exact: no partial sum can leave the exact integers."""
-        if not all(np.dtype(name).kind in "iu" for name in inputs):
+        if self.slices > 1 or not all(np.dtype(name).kind in "iu" and fits(name, self.compute) for name in inputs):
             return False
-        bits = min(SIGNIFICAND_BITS[self.accumulate], SIGNIFICAND_BITS[self.slab_output[device]])
-        fits = all(rounding(name, self.compute) == 0 for name in inputs)
-        return fits and k * largest_magnitude(inputs[0]) * largest_magnitude(inputs[1]) <= 2**bits
+        largest = largest_magnitude(inputs[0]) * largest_magnitude(inputs[1])
+        inside = min(_most(self.inner), _most(self.block_output[device]))
+        return min(k, self.block or k) * largest <= inside and k * largest <= _most(self.accumulate)
 
-    def _gamma(self, terms: int, device: str) -> float:
-        unit = UNIT_ROUNDOFF[self.accumulate] * (2 if device in self.truncates_on else 1)
-        return terms * unit / (1 - terms * unit) if terms * unit < 1 else inf
+    @property
+    def _vanishing(self) -> float:
+        """What of a scaled value is lost, relative to the largest of its line."""
+        return SMALLEST_NORMAL[self.compute] * 2.0 ** (1 - RANGES[self.compute].least) if self.compute in RANGES else 0.0
+
+    def _slicing(self, k: int, inputs: tuple[str, str]) -> tuple[float, float]:
+        """`dropped` and `size`."""
+        if self.slices == 1:
+            dropped = _together(*(self._converting(name, k) for name in inputs))
+            return dropped, 1 + dropped
+        unit = UNIT_ROUNDOFF[self.compute]
+        sizes = [(1 + unit) * unit**place for place in range(self.slices)]
+        left = [0.0 if _bits(name) <= self.slices * SIGNIFICAND_BITS[self.compute] else unit**self.slices for name in inputs]
+        every = product(range(self.slices), repeat=2)
+        omitted = sum(sizes[i] * sizes[j] for i, j in every if (i, j) not in self.taken)
+        return omitted + _together(*left), sum(sizes[i] * sizes[j] for i, j in self.taken)
+
+    def _converting(self, source: str, k: int) -> float:
+        if self.compute != "int8":
+            return rounding(source, self.compute)
+        return 0.0 if fits(source, "int8") else QUANTIZED * sqrt(k)
+
+    def _summing(self, k: int, device: str, more: int) -> float:
+        """`g`; of blocks as deep as they may be, or as shallow as slabs are, whichever is worse: between them it is less (convex)."""
+        rounds = rounding(self.inner, self.block_output[device])
+        unit = UNIT_ROUNDOFF.get(self.inner, 0.0) * (2 if device in self.truncates_on else 1)
+        if self.block is None:
+            return _together(_gamma(k + more, unit), rounds)
+        depths, outer = {min(k, self.block), min(k, SHALLOWEST)}, UNIT_ROUNDOFF[self.accumulate]
+        sums = {depth: len(self.taken) * (2 * ceil(k / depth) + 1) + more for depth in depths}  # a slab may end in a part of a block
+        return max(_together(_gamma(depth, unit), rounds, _gamma(sums[depth], outer)) for depth in depths)
 
 
 def largest_magnitude(dtype: str) -> int:
@@ -113,42 +183,42 @@ def rounding(source: str, target: str) -> float:
     >>> rounding("float16", "float32"), rounding("int16", "float32"), rounding("float32", "bfloat16") == 2.0**-8
     (0.0, 0.0, True)
     """
-    if target not in UNIT_ROUNDOFF:
-        return 0.0
-    return UNIT_ROUNDOFF[target] if _bits(source) > SIGNIFICAND_BITS[target] else 0.0
+    return 0.0 if target not in UNIT_ROUNDOFF or fits(source, target) else UNIT_ROUNDOFF[target]
+
+
+def fits(source: str, target: str) -> bool:
+    """Whether a narrow type holds every significand of another one.
+
+    >>> fits("int8", "int8"), fits("uint8", "int8"), fits("float16", "tf32")
+    (True, False, True)
+    """
+    if target in INTEGER_BITS:
+        return source == target
+    return _bits(source) <= SIGNIFICAND_BITS[target]
+
+
+def _within(source: str, target: str) -> bool:
+    """Whether no finite value of a type overflows or becomes subnormal in another one."""
+    if np.dtype(source).kind in "iu":
+        return largest_magnitude(source) < 2 ** LARGEST_EXPONENT[target]
+    return SMALLEST_NORMAL[source] * 2.0**-10 > SMALLEST_NORMAL[target]
+
+
+def _together(*increments: float) -> float:
+    """(1 + x) (1 + y) ... - 1."""
+    return expm1(sum(log1p(increment) for increment in increments))
+
+
+def _gamma(terms: int, unit: float) -> float:
+    return terms * unit / (1 - terms * unit) if terms * unit < 1 else inf
+
+
+def _most(dtype: str) -> int:
+    """Largest integer up to which all are exact."""
+    return 2 ** INTEGER_BITS[dtype] - 1 if dtype in INTEGER_BITS else 2 ** SIGNIFICAND_BITS[dtype]
 
 
 def _bits(dtype: str) -> int:
     if dtype in SIGNIFICAND_BITS:
         return SIGNIFICAND_BITS[dtype]
     return (largest_magnitude(dtype)).bit_length() - (0 if dtype.startswith("u") else 1)
-
-
-ARITHMETICS: dict[str, Arithmetic] = {
-    row.name: row
-    for row in (
-        Arithmetic(
-            "bfloat16",
-            compute="bfloat16",
-            accumulate="float32",
-            slab_output={"cpu": "bfloat16", "cuda": "float32"},
-            truncates_on=("cuda",),
-            why="8 significant bits, float32 range; on CPU each slab's product is rounded to bfloat16 once more",
-        ),
-        Arithmetic(
-            "float32",
-            compute="float32",
-            accumulate="float32",
-            slab_output={"cpu": "float32", "cuda": "float32"},
-            why="IEEE single precision, TF32 off",
-        ),
-        Arithmetic(
-            "float64",
-            compute="float64",
-            accumulate="float64",
-            slab_output={"cpu": "float64", "cuda": "float64"},
-            why="IEEE double precision",
-        ),
-    )
-}
-"""The ladder, cheapest kind first; a near-tie in time goes to the earlier row."""

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 HELD_STEP = 16 << 20
 
+IEEE = ("float32", "float64")
+"""Arithmetics that every machine has."""
+
 
 def measure(job: Job, problem: Problem) -> Hardware:
     """Rates of the workers that `job` will use, from the cache where they were measured before.
@@ -117,9 +120,9 @@ def _ask(cluster: Cluster, device: str) -> "list[WorkerRates]":
 
 
 def _layout(answers: "Sequence[WorkerRates]", threads: int) -> Layout:
-    """Raises GemmflowError where the workers share no kernel of some arithmetic that passes its self-test."""
+    """Raises GemmflowError where the workers share no kernel of IEEE arithmetic that passes its self-test; others may be missing."""
     rates = slowest([answer.rates for answer in answers])
-    wrong = [name for name, speeds in rates.gemm.items() if not speeds]
+    wrong = [name for name in IEEE if not rates.gemm[name]]
     if wrong:
         raise GemmflowError(f"no kernel multiplies small integers exactly in {', '.join(wrong)} on every worker: check this hardware")
     return Layout(len(answers), threads, max(answer.base_bytes for answer in answers), rates)

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from storage import CODECS, write_atomically
 from tasks.units import format_bytes
 
-CALIBRATION_VERSION = 8
+CALIBRATION_VERSION = 9
 
 KERNEL_TIE = 0.02
 """Libraries whose rates differ by less are equal: the first is taken."""
@@ -51,6 +51,7 @@ class Rates:
         return {
             name: next(library for library, rate in speeds.items() if rate >= max(speeds.values()) * (1 - KERNEL_TIE))
             for name, speeds in self.gemm.items()
+            if speeds
         }
 
     @cached_property

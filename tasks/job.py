@@ -21,8 +21,8 @@ from pydantic import (
 )
 
 from storage import CODECS, GOALS, absolute, check_key_id, is_url
-from tasks.arithmetic import ARITHMETICS
 from tasks.errors import BadInput
+from tasks.ladder import ARITHMETICS
 from tasks.rounding import RoundingMode
 from tasks.units import format_bytes, parse_bytes
 

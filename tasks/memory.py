@@ -11,8 +11,10 @@ from math import prod
 import numpy as np
 
 from storage import OutputSpec, chunk_buffer_bytes
+from tasks.arithmetic import Arithmetic
 from tasks.candidate import Candidate
 from tasks.compression import sample_bytes
+from tasks.plan import TileShape
 from tasks.survey import Operand, Problem
 
 PROBE_BLOCK = 1 << 17
@@ -24,7 +26,7 @@ PRODUCT_ROWS = 1024
 HEADROOM = 12 << 20
 """Allocator slack, messages and small objects of one worker, beyond what scales with the tile."""
 
-ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int32": 4}
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,21 @@ def _slabs(problem: Problem, way: Candidate) -> dict[str, int]:
 
 
 def _arithmetic(problem: Problem, way: Candidate) -> dict[str, int]:
-    row, tile = way.arithmetic, way.tile
-    slab_type = row.slab_output[way.device]
-    converted = (tile.rows * tile.depth if problem.a.dtype != row.compute else 0) + (
-        tile.depth * tile.cols if problem.b.dtype != row.compute else 0
-    )
+    row, tile, types = way.arithmetic, way.tile, (problem.a.dtype, problem.b.dtype)
+    elements = (tile.rows * tile.depth, tile.depth * tile.cols)
+    converted = sum(size for size, dtype in zip(elements, types, strict=True) if row.converts(dtype))
+    wide = max(PROBE_BLOCK, tile.rows, tile.depth, tile.cols) if converted else 0
+    lines = tile.rows + tile.cols if any(map(row.scales, types)) else 0
     return {
         "accumulator": tile.rows * tile.cols * ITEMSIZE[row.accumulate],
-        "converted slabs": converted * ITEMSIZE[row.compute],
-        "slab product": 0 if slab_type == row.accumulate else min(tile.rows, PRODUCT_ROWS) * tile.cols * ITEMSIZE[slab_type],
+        "converted slabs": row.slices * converted * ITEMSIZE[row.stored_as] + 8 * (wide + 4 * lines),
+        "slab product": strip_elements(row, types, tile) * ITEMSIZE[row.block_output[way.device]] + (8 * wide if lines else 0),
     }
+
+
+def strip_elements(row: Arithmetic, inputs: tuple[str, str], tile: TileShape) -> int:
+    """Elements of a product that is held apart: none where the library adds to the accumulator itself, and no factors come between."""
+    return min(tile.rows, PRODUCT_ROWS) * tile.cols if row.block or any(map(row.scales, inputs)) else 0
 
 
 def _verifier(way: Candidate) -> dict[str, int]:

@@ -6,9 +6,10 @@ from math import inf
 
 import numpy as np
 
-from tasks.arithmetic import ARITHMETICS, Arithmetic
+from tasks.arithmetic import Arithmetic
 from tasks.errors import Refused
 from tasks.job import Job
+from tasks.ladder import ARITHMETICS
 from tasks.survey import Problem
 from tasks.units import round_up
 

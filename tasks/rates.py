@@ -16,10 +16,13 @@ import torch
 
 from storage import CODECS, replace_file
 from tasks import blas, probing
-from tasks.arithmetic import ARITHMETICS
 from tasks.devices import DEVICES, torch_dtype
 from tasks.hardware import Rates, installed_memory, processor_name, usable_cores
-from tasks.kernels import KERNELS, is_right, libraries
+from tasks.kernels import libraries
+from tasks.ladder import ARITHMETICS
+from tasks.operands import Prepared
+from tasks.product import add_product
+from tasks.selftest import is_right, method_for
 
 SECONDS_A_RATE = 0.06
 """Each rate is the best of the repetitions that fit."""
@@ -69,7 +72,7 @@ def measure_worker(device: str, folder: str) -> WorkerRates:
     """Every rate of this process; files are written to `folder` and removed."""
     blas.limit_threads(torch.get_num_threads())
     trusted = {
-        name: [library for library in libraries(name, device) if is_right(name, device, library)]
+        name: [library for library in libraries(name, device) if is_right((name, device, library))]
         for name, row in ARITHMETICS.items()
         if device in row.devices
     }
@@ -102,12 +105,15 @@ def _large_rate(key: Key, small: dict[Key, float]) -> float:
 def _flops_rate(key: Key, block: tuple[int, int, int]) -> float:
     """FLOP/s of one kernel; its operands are freed on return."""
     (rows, depth, cols), (name, device, _) = block, key
-    row, kernel = ARITHMETICS[name], KERNELS[key]
-    empty = DEVICES[device].empty
-    a = empty(rows * depth, torch_dtype(row.compute)).view(rows, depth).uniform_()
-    b = empty(depth * cols, torch_dtype(row.compute)).view(depth, cols).uniform_()
+    row, method, empty = ARITHMETICS[name], method_for(key, cols), DEVICES[device].empty
+    a, b = (Prepared(tuple(_filled(empty, row.stored_as, shape) for _ in range(row.slices))) for shape in ((rows, depth), (depth, cols)))
     total = empty(rows * cols, torch_dtype(row.accumulate)).view(rows, cols).zero_()
-    return _rate(2 * rows * depth * cols, lambda: (kernel(total, a, b, 1.0), DEVICES[device].synchronize()))
+    return _rate(2 * rows * depth * cols, lambda: (add_product(method, total, a, b, 1.0), DEVICES[device].synchronize()))
+
+
+def _filled(empty: Callable[[int, torch.dtype], torch.Tensor], dtype: str, shape: tuple[int, int]) -> torch.Tensor:
+    values = empty(prod(shape), torch_dtype(dtype)).view(shape)
+    return values.uniform_() if values.is_floating_point() else values.random_(-100, 100)
 
 
 def _sample() -> np.ndarray:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from storage import AnyStaging, Matrix
-from tasks.arithmetic import ARITHMETICS, Arithmetic
+from tasks.arithmetic import Arithmetic
 from tasks.compression import CodecChoice
 from tasks.job import Job
+from tasks.ladder import ARITHMETICS
 from tasks.plan import Plan, TileShape
 from tasks.survey import Operand, Problem
 from tasks.walk import Walk

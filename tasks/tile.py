@@ -19,9 +19,9 @@ from storage import ChunkRecord
 from tasks import probing
 from tasks.check import Checked, Sums, check
 from tasks.epilogue import store_tile
-from tasks.kernels import KERNELS
 from tasks.nonfinite import Affected, bad_places, input_error
 from tasks.outcome import Measurement
+from tasks.product import add_product
 from tasks.recipe import Recipe
 from tasks.resident import peak_resident_bytes
 from tasks.walk import Tile
@@ -83,7 +83,6 @@ class _Work:
 
     def _sum_up(self, probes: torch.Tensor) -> Sums:
         recipe, tile, space = self.recipe, self.tile, self.space
-        kernel = KERNELS[recipe.arithmetic_name, recipe.device, recipe.kernel]
         sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
         self.lanes.lap("multiply")
         beta = 0.0
@@ -93,7 +92,7 @@ class _Work:
             b, bytes_b = space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
             sums.bytes_read += bytes_a + bytes_b
             self.lanes.lap("read")
-            kernel(sums.accumulator, space.converted("A", a.values), space.converted("B", b.values), beta)
+            add_product(space.method, sums.accumulator, *space.prepared(a.values, b.values), beta)
             beta = 1.0
             space.device.synchronize()
             self.lanes.lap("multiply")

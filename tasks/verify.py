@@ -7,8 +7,8 @@ Everything is relative to |alpha| ||op(A)||_F ||op(B)||_F + |beta| ||C0||_F, and
 from collections.abc import Iterable
 from math import fsum, hypot, inf, prod, sqrt
 
-from tasks.arithmetic import ARITHMETICS
 from tasks.errors import NotCertified
+from tasks.ladder import ARITHMETICS
 from tasks.outcome import Certificate, Measurement, Outcome
 from tasks.plan import Plan
 from tasks.prepare import Run

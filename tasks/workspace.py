@@ -11,9 +11,14 @@ from time import perf_counter
 import torch
 
 from tasks import blas
+from tasks.arithmetic import Arithmetic
 from tasks.devices import DEVICES, Device, torch_dtype
+from tasks.kernels import KERNELS
 from tasks.lru import SlotTable
+from tasks.memory import strip_elements
+from tasks.operands import Prepared, prepare
 from tasks.plan import LANES
+from tasks.product import Method
 from tasks.recipe import Recipe
 from tasks.resident import forget_peak, give_back_free_memory
 from tasks.survey import Operand
@@ -95,16 +100,16 @@ class Workspace:
         torch.set_num_threads(recipe.threads)
         if recipe.kernel == "scipy":
             blas.limit_threads(recipe.threads)
-        tile, row = recipe.tile, recipe.arithmetic
+        tile, row, types = recipe.tile, recipe.arithmetic, (recipe.a.dtype, recipe.b.dtype)
         self.device = DEVICES[recipe.device]
         self.run_id = recipe.run_id
         self.accumulator = self.device.empty(tile.rows * tile.cols, torch_dtype(row.accumulate))
         self.shelf_a = Shelf(self.device, recipe.slots[0], tile.rows * tile.depth, torch_dtype(recipe.a.dtype))
         self.shelf_b = Shelf(self.device, recipe.slots[1], tile.depth * tile.cols, torch_dtype(recipe.b.dtype))
-        self._converted = {
-            "A": self._conversion(recipe.a.dtype, row.compute, tile.rows * tile.depth),
-            "B": self._conversion(recipe.b.dtype, row.compute, tile.depth * tile.cols),
-        }
+        sizes = tile.rows * tile.depth, tile.depth * tile.cols
+        self._slices = tuple(self._conversion(row, dtype, size) for dtype, size in zip(types, sizes, strict=True))
+        strip = self.device.empty(strip_elements(row, types, tile), torch_dtype(row.block_output[recipe.device]))
+        self.method = Method(row, KERNELS[recipe.arithmetic_name, recipe.device, recipe.kernel], strip)
         self.blocked_columns: dict[int, set[int]] = {}
         """Columns of C by tile column that NaN or infinity in B reaches."""
 
@@ -112,18 +117,14 @@ class Workspace:
         """A rows x cols accumulator; what it holds is left from another tile."""
         return self.accumulator[: rows * cols].view(rows, cols)
 
-    def converted(self, which: str, values: torch.Tensor) -> torch.Tensor:
-        """`values` in the arithmetic's type: themselves, or a copy in the conversion buffer with the same stored order."""
-        buffer = self._converted[which]
-        if buffer is None:
-            return values
-        transposed = values.stride(1) != 1
-        stored = values.T if transposed else values
-        copy = buffer[: values.numel()].view(stored.shape).copy_(stored)
-        return copy.T if transposed else copy
+    def prepared(self, a: torch.Tensor, b: torch.Tensor) -> tuple[Prepared, Prepared]:
+        """Slabs of op(A) and op(B) in the arithmetic's type: themselves, or slices in buffers of their own."""
+        row, (for_a, for_b) = self.method.row, self._slices
+        return prepare(row, a, 0, for_a), prepare(row, b, 1, for_b)
 
-    def _conversion(self, stored: str, compute: str, elements: int) -> torch.Tensor | None:
-        return None if stored == compute else self.device.empty(elements, torch_dtype(compute))
+    def _conversion(self, row: Arithmetic, source: str, elements: int) -> tuple[torch.Tensor, ...]:
+        count = row.slices if row.converts(source) else 0
+        return tuple(self.device.empty(elements, torch_dtype(row.stored_as)) for _ in range(count))
 
 
 class _Held:

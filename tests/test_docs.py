@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.arithmetic import ARITHMETICS
+from tasks.ladder import ARITHMETICS
 from tasks.probes import inflation
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,8 +7,8 @@ import numpy as np
 import zarr
 
 from storage import OutputSpec, Staging, create_staging, open_matrix
-from tasks.arithmetic import ARITHMETICS
 from tasks.geometry import blocks
+from tasks.ladder import ARITHMETICS
 from tasks.plan import TileShape
 from tasks.recipe import Recipe
 from tasks.survey import Operand

@@ -7,12 +7,12 @@ import pytest
 from storage import CODECS
 from tasks import calibrate as module
 from tasks import rates
-from tasks.arithmetic import ARITHMETICS
 from tasks.calibrate import calibrate, layouts_to_measure, measure, measure_running, slowest
 from tasks.errors import BadInput, GemmflowError
 from tasks.hardware import host_fingerprint, recall, usable_cores
 from tasks.job import make_job
 from tasks.kernels import libraries
+from tasks.ladder import ARITHMETICS
 from tasks.resident import idle_bytes
 from tests.tasks.test_run import machine
 

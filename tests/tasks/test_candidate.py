@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import OutputSpec
-from tasks.arithmetic import ARITHMETICS
 from tasks.candidate import Candidate, with_slabs
+from tasks.ladder import ARITHMETICS
 from tasks.plan import TileShape
 from tasks.walk import runs
 from tests.tasks.machines import hardware

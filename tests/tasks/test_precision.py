@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import precision
-from tasks.arithmetic import ARITHMETICS
 from tasks.errors import Refused
+from tasks.ladder import ARITHMETICS
 from tasks.precision import asked_error, choose_precisions
 from tests.tasks.machines import job, matrix, problem
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import planner, rounding
-from tasks.arithmetic import ARITHMETICS
 from tasks.errors import Refused
+from tasks.ladder import ARITHMETICS
 from tasks.planner import make_plan
 from tasks.rounding import EXACT, MARGIN, NOTHING_LEFT, Rounding, choose_rounding
 from tests.tasks.machines import GIB, hardware, job, problem

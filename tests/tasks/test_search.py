@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.arithmetic import ARITHMETICS
 from tasks.candidate import Candidate
 from tasks.compression import candidates
 from tasks.cost import Cost, estimate
+from tasks.ladder import ARITHMETICS
 from tasks.memory import tile_memory
 from tasks.options import crews, depths, edges, outputs
 from tasks.plan import TileShape

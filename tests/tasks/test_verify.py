@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from storage import OutputSpec, Staging
 from tasks import planner
-from tasks.arithmetic import ARITHMETICS, HALF_SUBNORMAL
+from tasks.arithmetic import HALF_SUBNORMAL
 from tasks.errors import NotCertified
+from tasks.ladder import ARITHMETICS
 from tasks.outcome import Outcome
 from tasks.planner import make_plan
 from tasks.prepare import Run

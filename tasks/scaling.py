@@ -1,0 +1,45 @@
+"""Powers of two that keep operands within the range of a narrow type: decided from the largest value of each line, in integers.
+
+A line is a row of op(A) or a column of op(B); its exponent e says that its largest magnitude lies in [2**(e - 1), 2**e).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a type takes without loss that a bound would notice."""
+
+    spread: int
+    """Lines whose exponents differ by no more are scaled alike."""
+    window: tuple[int, int]
+    """The largest exponent for which nothing is scaled lies between these."""
+    goal: int
+    """The largest exponent after scaling: products of two such values, and sums of them, stay far from overflow in float32."""
+
+    @property
+    def least(self) -> int:
+        """Exponent below which the largest value of no line lies, scaled or not."""
+        return min(self.window[0], self.goal) - self.spread
+
+
+RANGES = {
+    "bfloat16": Range(spread=40, window=(-40, 40), goal=0),
+    "float32": Range(spread=40, window=(-40, 40), goal=0),
+    "float16": Range(spread=3, window=(15, 15), goal=15),
+}
+
+
+def common_shift(exponents: Sequence[int], compute: str) -> int | None:
+    """The power of two that all lines are multiplied with; None where each line needs its own. Lines of zeros are left out.
+
+    >>> common_shift([3, 2], "bfloat16"), common_shift([3, 2], "float16"), common_shift([3, -90], "bfloat16"), common_shift([], "float16")
+    (0, 12, None, 0)
+    """
+    if not exponents:
+        return 0
+    allowed, highest = RANGES[compute], max(exponents)
+    if highest - min(exponents) > allowed.spread:
+        return None
+    return 0 if allowed.window[0] <= highest <= allowed.window[1] else allowed.goal - highest
