@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
-from time import monotonic
+from time import monotonic, sleep
 
 from distributed import CancelledError, Future, KilledWorker, as_completed
 
@@ -204,10 +204,17 @@ class _Drive:
         if self.lost:
             raise self.run.hold.taken_over()
         self.deaths[index] += 1
-        alive = self.cluster.workers
+        alive = self._living()
         if not alive:
             raise WorkersLost(f"no worker is left, {self.left} of {self.run.plan.tiles} tiles are not computed: see why they died")
         if self.deaths[index] > MOST_DEATHS:
             raise WorkersLost(f"tile {index} lost its worker {self.deaths[index]} times ({error}): see why, memory first")
         self._send(index, alive[index % len(alive)])
         return alive[index % len(alive)]
+
+    def _living(self) -> tuple[str, ...]:
+        """The workers that are there, after a while if all of them are just being replaced."""
+        deadline = monotonic() + ALONE_SECONDS
+        while not (alive := self.cluster.workers) and monotonic() < deadline:
+            sleep(0.1)
+        return alive
