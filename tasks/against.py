@@ -20,9 +20,10 @@ from storage import Matrix
 from tasks import probing
 from tasks.check import Sums, stored_thresholds
 from tasks.outcome import Certificate
+from tasks.probes import scale_of
 from tasks.recipe import Recipe
 from tasks.survey import Operand
-from tasks.verify import measured_bound, scale_of
+from tasks.verify import measured_bound
 
 GROUP_BYTES = 256 * 2**20
 """Of probed columns of B held at a time."""

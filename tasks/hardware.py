@@ -16,6 +16,7 @@ import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from storage import CODECS, write_atomically
+from tasks.ladder import ARITHMETICS
 from tasks.units import format_bytes
 
 CALIBRATION_VERSION = 9
@@ -92,6 +93,11 @@ class Hardware:
         """The layout whose rates these workers have: that of as many threads, with the fewest workers that are enough."""
         fitting = [layout for layout in self.layouts if layout.threads == threads and layout.workers >= workers]
         return min(fitting or self.layouts, key=lambda layout: layout.workers)
+
+
+def lacking(hardware: Hardware) -> frozenset[str]:
+    """Arithmetics for which some workers have no kernel that passed its self-test."""
+    return frozenset(name for name in ARITHMETICS if any(name not in layout.rates.kernels for layout in hardware.layouts))
 
 
 def available_memory() -> int:

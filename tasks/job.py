@@ -60,8 +60,13 @@ class Job(BaseModel):
     max_error: float | None = None
     """Largest normwise error to accept: ||C^ - C||_F / (|alpha| ||A||_F ||B||_F + |beta| ||C0||_F).
     Default: what the type of the inputs certifies in its own arithmetic (float32 for float16 and float32)."""
+    guarantee: Literal["certified", "measured"] = "certified"
+    """certified: the arithmetic's bound for every input is within max_error. measured: random probes prove each tile within max_error,
+    with 99.9 % confidence for the whole product; that allows cheaper arithmetic, and tiles that miss are computed again in a better
+    one. Needs max_error."""
     precision: str = "auto"
-    """Arithmetic: auto (the cheapest that certifies max_error), bfloat16, float32 or float64."""
+    """Arithmetic: auto (the cheapest that keeps max_error), int8, float16, bfloat16, tf32, bfloat16x3, bfloat16x6, bfloat16x9, float32,
+    float32-wide or float64; what the workers lack is refused."""
     memory: ByteSize | None = None
     """Resident memory of all worker processes together, in bytes or as 4GiB. Default: 60 % of what is free."""
     workers: int | None = Field(default=None, ge=1, le=4096)
@@ -200,6 +205,14 @@ class Job(BaseModel):
         if is_url(self.out) and (self.shard or self.seal):
             kind, option = ("shards", "shard") if self.shard else ("sealed results", "seal")
             raise ValueError(f"{self.out}: {kind} are written to local file systems only; leave {option} out, or write to a folder")
+        return self
+
+    @model_validator(mode="after")
+    def _measured_has_a_goal(self) -> "Job":
+        if self.guarantee == "measured" and self.max_error is None:
+            raise ValueError("guarantee measured compares each tile with an error that you accept, and none is given: give --max-error")
+        if self.guarantee == "measured" and self.round != "no":
+            raise ValueError(f"round {self.round} spends what a certified error leaves: leave out round or guarantee measured")
         return self
 
     @model_validator(mode="after")

@@ -4,9 +4,12 @@
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from storage import ChunkRecord
 from tasks.rounding import NEVER_ROUNDED, Rounded
+
+Verdict = Literal["accepted", "missed", "refused"]
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,22 @@ class Measurement:
     """Frobenius norm of what rounding before storage changed."""
     step_exponent: int | None = None
     """The largest step was 2**this; None where nothing was rounded."""
+    rung: int = 0
+    """Which arithmetic of the plan computed it: 0 is the planned one."""
+    error: float | None = None
+    """Measured bound of its error relative to its own scale; None where its arithmetic certifies what was asked."""
+    missed: bool = False
+    """Whether `error` is more than was asked."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """refused: outside the arithmetic's bound, so something is wrong; missed: sound, but not as exact as asked."""
+        return "refused" if not self.worst <= 1.0 else "missed" if self.missed else "accepted"
 
     @property
     def accepted(self) -> bool:
-        """Whether the probes found the tile within its bound."""
-        return self.worst <= 1.0
+        """Whether the tile is stored."""
+        return self.verdict == "accepted"
 
     @property
     def bytes_stored(self) -> int:
@@ -89,6 +103,8 @@ class Outcome:
     """Tiles computed again, after a failed check or a lost worker."""
     resumed: int = 0
     """Tiles found done in the journal."""
+    missed: int = 0
+    """Computations that were sound but not as exact as asked, and repeated in a better arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +132,8 @@ class Certificate:
     """Rows and columns that stand outside the certificate."""
     rounding: Rounded = NEVER_ROUNDED
     """Lossy storage."""
+    arithmetics: dict[str, int] = field(default_factory=dict[str, int])
+    """Tiles by the arithmetic that computed them."""
 
     @property
     def kept(self) -> bool:

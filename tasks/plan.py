@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
+from tasks.forecast import Data
 from tasks.rounding import NOT_ROUNDED, Rounding
 
 Residency = Literal["C", "A", "B"]
@@ -32,6 +33,17 @@ class TileShape:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """An arithmetic that a tile may be computed in."""
+
+    arithmetic: str
+    kernel: str
+    """Whose kernel multiplies."""
+    bound: float
+    """Certified normwise error."""
+
+
+@dataclass(frozen=True)
 class Choice:
     """One row of the table of arithmetics, chosen or not, and why."""
 
@@ -44,6 +56,10 @@ class Choice:
     """Predicted time of the whole run; infinity where no plan exists."""
     verdict: str
     """chosen, or the reason against it."""
+    flops: float = 0.0
+    """Measured FLOP/s of one worker; 0 where it was not measured."""
+    expected: float | None = None
+    """Error that probes will probably certify; None where only bounds count."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +122,12 @@ class Plan:
     """Rows and columns of a file that holds many chunks of C; None where every chunk is a file."""
     rounding: Rounding = NOT_ROUNDED
     """Lossy storage within max_error."""
+    guarantee: str = "certified"
+    """certified: `arithmetic_bound` is within max_error; measured: every tile is proved to be by its probes."""
+    fallbacks: tuple[Rung, ...] = ()
+    """Better arithmetics, in the order in which a tile that misses max_error tries them."""
+    data: Data | None = None
+    """What of the values decided, under a measured guarantee; None where none were looked at."""
 
     @property
     def tiles(self) -> int:
@@ -116,6 +138,11 @@ class Plan:
     def arithmetic_bound(self) -> float:
         """What the arithmetic alone certifies, rounding to the stored type included."""
         return next(choice.bound for choice in self.choices if choice.arithmetic == self.arithmetic)
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The arithmetics of this run, the planned one first."""
+        return Rung(self.arithmetic, self.kernel, self.arithmetic_bound), *self.fallbacks
 
     @property
     def bytes_ratio(self) -> float:

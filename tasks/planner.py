@@ -12,13 +12,13 @@ from storage import CODECS, GOALS
 from tasks.advice import warnings_for
 from tasks.bound import Team, lower_bound_bytes
 from tasks.errors import BadInput, Refused
-from tasks.hardware import Hardware, available_memory, default_memory, installed_memory
+from tasks.hardware import Hardware, available_memory, default_memory, installed_memory, lacking
 from tasks.job import Job
 from tasks.memory import tile_memory
-from tasks.plan import Choice, Plan, Prediction
-from tasks.precision import Precision, choose_precisions
+from tasks.plan import Choice, Plan, Prediction, Rung
+from tasks.precision import PROBES, Precision, choose_precisions, fallbacks_of
 from tasks.rounding import Rounding, choose_rounding
-from tasks.search import PROBES, Fit, Search, first_fastest
+from tasks.search import Fit, Search, first_fastest
 from tasks.survey import Problem
 from tasks.units import format_bytes
 
@@ -29,15 +29,16 @@ SEED = 20260229
 def make_plan(job: Job, problem: Problem, hardware: Hardware) -> Plan:
     """The plan of a job; raises Refused where memory or accuracy cannot be had, naming the least that can."""
     _require_codec(job, hardware)
-    search = Search(job, problem, hardware, _budget(job, hardware))
-    rows = choose_precisions(job, problem, hardware.device)
+    rows = choose_precisions(job, problem, hardware.device, lacking(hardware))
+    reserve = {row.arithmetic.name: fallbacks_of(row, rows) for row in rows}
+    search = Search(job, problem, hardware, _budget(job, hardware), reserve)
     fits = {row.arithmetic.name: search.fastest(row) for row in rows if row.reason == ""}
     found = [fit for fit in fits.values() if fit is not None]
     if not found:
         raise _too_small(search, [row for row in rows if row.reason == ""])
     best = first_fastest(found)
     chosen = next(row for row in rows if row.arithmetic is best.way.arithmetic)
-    choices = tuple(_choice(row, fits.get(row.arithmetic.name), chosen) for row in rows)
+    choices = tuple(_choice(row, fits.get(row.arithmetic.name), (chosen, best)) for row in rows)
     return _plan(search, best, chosen, choices)
 
 
@@ -85,11 +86,26 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         warnings=warnings_for(search.job, problem, fit),
         shard=way.output.shard,
         rounding=rounding,
+        guarantee="certified" if chosen.certifies else "measured",
+        fallbacks=_fallbacks(search, fit, chosen),
+        data=problem.data,
+    )
+
+
+def _fallbacks(search: Search, fit: Fit, chosen: Precision) -> tuple[Rung, ...]:
+    """What a tile may be computed in when it misses what was asked, stored as the others are."""
+    problem, job, device = search.problem, search.job, fit.way.device
+    kernels = fit.way.layout.rates.kernels
+    epilogue = problem.add is not None or job.alpha != 1.0
+    return tuple(
+        Rung(row.name, kernels[row.name], row.bound(problem.k, problem.dtypes, chosen.dtype_out, device, epilogue))
+        for row in search.reserve[chosen.arithmetic.name]
     )
 
 
 def _prediction(problem: Problem, fit: Fit, chosen: Precision, rounding: Rounding) -> Prediction:
     items = {"interpreter and libraries": fit.way.layout.base_bytes, **tile_memory(problem, fit.way).host}
+    items["room for a better arithmetic"] = fit.host_bytes - sum(items.values())
     return Prediction(
         seconds=fit.cost.seconds,
         lanes=fit.cost.lanes,
@@ -110,13 +126,13 @@ def _lower_bound(search: Search, fit: Fit) -> int:
     return lower_bound_bytes(problem.shape, sizes, Team(way.workers, memory, share))
 
 
-def _choice(row: Precision, fit: Fit | None, chosen: Precision) -> Choice:
-    if row.reason:
-        return Choice(row.arithmetic.name, row.bound, inf, row.reason)
-    if fit is None:
-        return Choice(row.arithmetic.name, row.bound, inf, "does not fit the memory")
-    verdict = "chosen" if row is chosen else "slower" if fit.cost.seconds > 0 else ""
-    return Choice(row.arithmetic.name, row.bound, fit.cost.seconds, verdict)
+def _choice(row: Precision, fit: Fit | None, best: tuple[Precision, Fit]) -> Choice:
+    """A line of the table; its speed is that of one worker of the chosen layout."""
+    chosen, layout = best[0], best[1].way.layout
+    verdict = row.reason or ("does not fit the memory" if fit is None else "chosen" if row is chosen else "slower")
+    seconds = inf if row.reason or fit is None else fit.cost.seconds
+    speed = layout.rates.flops.get(row.arithmetic.name, 0.0)
+    return Choice(row.arithmetic.name, row.bound, seconds, verdict, speed, None if row.expected == inf else row.expected)
 
 
 def _too_small(search: Search, rows: list[Precision]) -> Refused:

@@ -1,19 +1,29 @@
 """From the error that a caller accepts to the arithmetics that certify it, each with the type of the stored product."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
 
 from tasks.arithmetic import Arithmetic
 from tasks.errors import Refused
+from tasks.forecast import forecast, random_data
 from tasks.job import Job
 from tasks.ladder import ARITHMETICS
+from tasks.probes import inflation
 from tasks.survey import Problem
 from tasks.units import round_up
 
 _FLOATS = ("float16", "float32", "float64")
+
+MISSING = "not available"
+
+PROBES = 8
+"""Gaussian columns of the verifier; `tasks.probes` says what they prove."""
+
+DOUBT_OF_A_TILE = 1e-5
+"""Share of the allowed doubt that one tile of a few dozens has."""
 
 MEANINGLESS = 1.0
 """A product of zeros is as exact as this."""
@@ -30,16 +40,43 @@ class Precision:
     exact: bool
     asked: float
     reason: str
-    """Why the row is out of the question; empty where it certifies what was asked."""
+    """Why the row is out of the question; empty where it keeps what was asked."""
+    expected: float = inf
+    """What probes will probably certify; infinity where nobody asked."""
+
+    @property
+    def certifies(self) -> bool:
+        """Whether the bound for every input is within what was asked."""
+        return self.bound <= self.asked
 
 
-def choose_precisions(job: Job, problem: Problem, device: str) -> tuple[Precision, ...]:
-    """Every row of the ladder, judged; raises Refused when none certifies what was asked."""
+def choose_precisions(job: Job, problem: Problem, device: str, lacking: Collection[str] = ()) -> tuple[Precision, ...]:
+    """Every row of the ladder, judged; raises Refused when none keeps what was asked.
+
+    `lacking` are rows for which the workers have no kernel.
+    """
     asked = asked_error(job, problem, device)
-    rows = tuple(_judge(row, job, problem, asked, device) for row in ARITHMETICS.values())
+    rows = tuple(_judge(row, job, problem, asked, _Place(device, row.name in lacking)) for row in ARITHMETICS.values())
     if any(row.reason == "" for row in rows):
         return rows
     raise Refused(_refusal(job, problem, asked, rows))
+
+
+def fallbacks_of(row: Precision, rows: Sequence[Precision]) -> tuple[Arithmetic, ...]:
+    """What tiles of this row are computed in when they miss what was asked: better rows up the ladder, up to one that certifies it."""
+    if row.certifies or row.reason:
+        return ()
+    better = [other for other in rows[rows.index(row) + 1 :] if _is_there(other) and _is_better(other, row)]
+    certified = next((place for place, other in enumerate(better) if other.certifies), len(better) - 1)
+    return tuple(other.arithmetic for other in better[: certified + 1])
+
+
+def _is_better(one: Precision, other: Precision) -> bool:
+    return one.bound < other.bound or one.expected < other.expected
+
+
+def _is_there(row: Precision) -> bool:
+    return not row.reason.startswith(MISSING) and not row.reason.endswith("was asked for")
 
 
 def asked_error(job: Job, problem: Problem, device: str) -> float:
@@ -69,14 +106,33 @@ def result_type(dtypes: tuple[str, str]) -> str:
     return np.result_type(*(np.dtype(name) for name in dtypes)).name
 
 
-def _judge(row: Arithmetic, job: Job, problem: Problem, asked: float, device: str) -> Precision:
+@dataclass(frozen=True)
+class _Place:
+    """Where a row would compute."""
+
+    device: str
+    lacking: bool
+
+
+def _judge(row: Arithmetic, job: Job, problem: Problem, asked: float, place: _Place) -> Precision:
+    device = place.device
     if device not in row.devices:
-        return Precision(row, result_type(problem.dtypes), inf, False, asked, f"not available on {device}")
+        return Precision(row, result_type(problem.dtypes), inf, False, asked, f"{MISSING} on {device}")
     exact = _is_exact(row, job, problem, device)
     types = _output_types(job, problem, exact)
     bounds = {stored: _bound(row, job, problem, stored, device) for stored in types}
-    stored = next((name for name in types if bounds[name] <= asked), types[-1])
-    return Precision(row, stored, bounds[stored], exact, asked, _objection(row, job, stored, (bounds[stored], asked), exact))
+    expected = {stored: _expected(row, job, problem, stored, device) for stored in types}
+    stored = next((name for name in types if min(bounds[name], expected[name]) <= asked), types[-1])
+    found = Precision(row, stored, bounds[stored], exact, asked, "", expected[stored])
+    return replace(found, reason=f"{MISSING} on every worker" if place.lacking else _objection(found, job))
+
+
+def _expected(row: Arithmetic, job: Job, problem: Problem, stored: str, device: str) -> float:
+    """What the probes of a tile will probably certify, where measuring counts: the usual error, as much larger as its proof is."""
+    if job.guarantee != "measured":
+        return inf
+    data = problem.data or random_data(problem.k)
+    return inflation(PROBES, DOUBT_OF_A_TILE) * forecast(row, data, problem.k, problem.dtypes, stored, device)
 
 
 def _has_epilogue(job: Job, problem: Problem) -> bool:
@@ -101,10 +157,12 @@ def _best_bound(row: Arithmetic, job: Job, problem: Problem, device: str) -> flo
 
 
 def _refusal(job: Job, problem: Problem, asked: float, rows: Sequence[Precision]) -> str:
-    named = [row for row in rows if row.arithmetic.name == job.precision] or list(rows)
+    there = [row for row in rows if not row.reason.startswith(MISSING)]
+    named = [row for row in rows if row.arithmetic.name == job.precision] or there
     best = min(named, key=lambda row: row.bound)
-    if best.bound == inf and best.reason.startswith("not available"):
-        return f"precision {job.precision} is {best.reason}: use auto"
+    if best.reason.startswith(MISSING):
+        there = ", ".join(row.arithmetic.name for row in rows if not row.reason.startswith(MISSING))
+        return f"precision {job.precision} is {best.reason}; there are {there}: use one of them, or auto"
     if job.dtype_out == "int64" and not best.exact:
         factors = ", scaled or added to," if _has_epilogue(job, problem) else ""
         types = " by ".join(problem.dtypes)
@@ -128,10 +186,12 @@ def _output_types(job: Job, problem: Problem, exact: bool) -> Sequence[str]:
     return _FLOATS[_FLOATS.index(natural) :]
 
 
-def _objection(row: Arithmetic, job: Job, stored: str, errors: tuple[float, float], exact: bool) -> str:
-    bound, asked = errors
-    if job.precision not in ("auto", row.name):
+def _objection(row: Precision, job: Job) -> str:
+    if job.precision not in ("auto", row.arithmetic.name):
         return f"{job.precision} was asked for"
-    if stored == "int64" and not exact:
+    if row.dtype_out == "int64" and not row.exact:
         return "not exact, so it cannot be stored as int64"
-    return "" if bound <= asked else f"certifies {bound:.2g}, more than {asked:.2g}"
+    if row.certifies or row.expected <= row.asked:
+        return ""
+    also = "" if row.expected == inf else f" and {row.expected:.2g} expected to be measured"
+    return f"certifies {row.bound:.2g}{also}, more than {row.asked:.2g}"

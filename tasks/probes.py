@@ -23,7 +23,7 @@ Two uses:
   tile column share G and tile columns draw their own.
 """
 
-from math import exp, log, sqrt
+from math import exp, fsum, log, prod, sqrt
 
 CONFIDENCE = 0.999
 """Of the measured error bound, for the whole result."""
@@ -55,6 +55,28 @@ def inflation(probes: int, delta: float = 1 - CONFIDENCE) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if middle * exp(1 - middle) < target else (low, middle)
     return 1 / sqrt(high)
+
+
+def scale_of(factors: tuple[float, float], norms: tuple[float, float, float]) -> float | None:
+    """What the error is relative to, never too large; None where all of it is zero. `norms` are those of op(A), op(B) and C0.
+
+    A norm whose square may have been lost counts nothing, so 0 says that nothing can be certified.
+    """
+    parts = (abs(factors[0]), norms[0], norms[1]), (abs(factors[1]), norms[2])
+    if all(0.0 in part for part in parts):
+        return None
+    return fsum(prod(part) for part in parts if min(part[1:]) >= LEAST_SAFE_NORM)
+
+
+def error_bound(residual: float, scale: float, shape: tuple[int, int, int], certainty: tuple[int, float]) -> float:
+    """||E||_F relative to `scale` is below this: inflation (residual + what rounding and lost squares in the check can hide).
+
+    `residual` is the root mean square over the probes of the Frobenius norm of all residuals, `shape` how many rows have residuals,
+    the depth and the columns of their sums, `certainty` the number of probes and the probability that it is wrong.
+    """
+    rows, depth, cols = shape
+    lost, hidden = sqrt(rows) * LEAST_NORM, checking_roundoff(depth, cols, sqrt(cols) + 6.0)
+    return inflation(*certainty) * ((residual + lost) / scale + hidden)
 
 
 def checking_roundoff(depth: int, cols: int, probe_norm: float) -> float:

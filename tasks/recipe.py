@@ -1,6 +1,6 @@
 """What a worker must know to compute any tile of a run: one frozen value, sent with each task."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage import AnyStaging, Matrix
 from tasks.arithmetic import Arithmetic
@@ -8,6 +8,7 @@ from tasks.compression import CodecChoice
 from tasks.job import Job
 from tasks.ladder import ARITHMETICS
 from tasks.plan import Plan, TileShape
+from tasks.proof import Proof, proof_of
 from tasks.survey import Operand, Problem
 from tasks.walk import Walk
 
@@ -40,6 +41,10 @@ class Recipe:
     """Normwise error that rounding before storage may add; 0 for none."""
     choose: CodecChoice | None = None
     """How the codec is chosen on the first finished tile; None where the staging names it."""
+    rung: int = 0
+    """Which arithmetic of the plan this is."""
+    proof: Proof | None = None
+    """What a tile must prove; None where the arithmetic certifies it."""
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -55,6 +60,12 @@ class Recipe:
 def walk_of(plan: Plan) -> Walk:
     """The tiles of a plan, in order."""
     return Walk(plan.shape, plan.tile, plan.grid, plan.residency)
+
+
+def on_rung(recipe: Recipe, plan: Plan, rung: int) -> Recipe:
+    """The recipe with another arithmetic of the plan."""
+    found = plan.rungs[rung]
+    return replace(recipe, arithmetic_name=found.arithmetic, kernel=found.kernel, bound=found.bound, rung=rung, proof=proof_of(plan, rung))
 
 
 def make_recipe(job: Job, problem: Problem, plan: Plan, staging: "AnyStaging", choose: CodecChoice | None = None) -> Recipe:
@@ -80,4 +91,5 @@ def make_recipe(job: Job, problem: Problem, plan: Plan, staging: "AnyStaging", c
         share=plan.rounding.share,
         allow_nonfinite=job.allow_nonfinite,
         choose=choose,
+        proof=proof_of(plan, 0),
     )

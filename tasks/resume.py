@@ -24,6 +24,7 @@ from tasks.job import Job, make_job
 from tasks.outcome import Measurement
 from tasks.plan import Plan
 from tasks.planner import make_plan
+from tasks.sample import looked_at
 from tasks.survey import Problem
 from tasks.units import format_bytes
 
@@ -89,7 +90,7 @@ def plan_or_resume(job: Job, problem: Problem, hardware: Hardware) -> Plan:
     """
     unfinished = find_unfinished(job)
     if unfinished is None:
-        return make_plan(job, problem, hardware)
+        return make_plan(job, looked_at(job, problem), hardware)
     require_same(unfinished, job, problem)
     return unfinished.plan
 

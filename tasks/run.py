@@ -13,15 +13,17 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import cycle
 from threading import Event, Thread
 from time import monotonic, sleep
 
 from distributed import CancelledError, Future, KilledWorker, as_completed
 
 from storage import OpenJournal, TakenOver
+from tasks.ascent import Ascent
 from tasks.clusters import Cluster
 from tasks.errors import GemmflowError, NotCertified, WorkersLost
-from tasks.outcome import Measurement, Outcome, Progress
+from tasks.outcome import Measurement, Outcome, Progress, Verdict
 from tasks.prepare import Run
 from tasks.progress import Estimate
 from tasks.remote import compute_tile, release
@@ -89,16 +91,26 @@ class _Drive:
     def __init__(self, run: Run, cluster: Cluster, journal: OpenJournal, observe: Observer) -> None:
         self.run, self.cluster, self.journal, self.observe = run, cluster, journal, observe
         self.recipe = run.recipe
+        self.ascent = Ascent(run.plan, self.recipe, run.resumed)
         self.workers = cluster.workers[: run.plan.workers]
-        self.queues = Queues(run.pending, list(self.workers))
+        self.pilots = [index for index in run.pending if index in self.ascent.pilots]
+        self.queues = Queues([index for index in run.pending if index not in self.ascent.pilots], list(self.workers))
         self.flying: dict[object, _Flight] = {}
         """By the future's key."""
         self.load = Counter[str]()
         """Tiles in flight by worker."""
         self.deaths: Counter[int] = Counter()
         self.refused: dict[int, str] = {}
+        self.missed: list[Measurement] = []
+        """Tiles that were computed again in a better arithmetic, oldest first."""
         self.done: list[Measurement] = list(run.resumed)
         self.estimate = Estimate(run.plan, run.problem, run.resumed, len(run.pending))
+        self.follow: dict[Verdict, Callable[[Measurement], None]] = {
+            "accepted": self._accept,
+            "missed": self._miss,
+            "refused": self._refuse,
+        }
+        """What follows from what the probes say of a tile."""
         self.completed = as_completed(loop=cluster.client.loop)
         self.over = Event()
 
@@ -115,6 +127,7 @@ class _Drive:
     def to_the_end(self) -> Outcome:
         started = monotonic()
         Thread(target=self._watch, name="workers watch", daemon=True).start()
+        self._fly_pilots()
         for _ in range(WINDOW):
             for worker in self.workers:
                 self._send_next(worker)
@@ -123,9 +136,20 @@ class _Drive:
         if self.left:
             raise WorkersLost(f"{self.left} tiles were never computed: no worker is left")
         self.journal.sync()
-        retried = sum(self.deaths.values()) + len(self.refused)
+        retried = sum(self.deaths.values()) + len(self.refused) + len(self.missed)
         every = tuple(sorted(self.done, key=lambda tile: tile.index))
-        return Outcome(every, monotonic() - started, retried, len(self.run.resumed))
+        return Outcome(every, monotonic() - started, retried, len(self.run.resumed), len(self.missed))
+
+    def _fly_pilots(self) -> None:
+        """Compute the first tiles, and find out where the others start; what missed is then computed again."""
+        for index, worker in zip(self.pilots, cycle(self.workers), strict=False):
+            self._send(index, worker)
+        for future in self.completed:
+            self._land(future)
+        self.ascent.settle()
+        for tile in tuple(self.missed):
+            self._send(tile.index, tile.worker)
+        self.pilots = []
 
     def stop(self) -> None:
         """Take back what is still out, and free the workers' buffers."""
@@ -158,7 +182,7 @@ class _Drive:
     def _send(self, index: int, worker: str) -> None:
         future = self.cluster.client.submit(
             compute_tile,
-            self.recipe,
+            self.ascent.recipe(index),
             self.recipe.walk[index],
             1 if index in self.refused else 0,
             workers=[worker],
@@ -181,13 +205,19 @@ class _Drive:
             del self.flying[future.key]  # only now: a record that died with its worker is waited for like any other
             self.load[flight.worker] -= 1
             future.release()
-        self._accept(measurement) if measurement.accepted else self._refuse(measurement)
+        self.follow[measurement.verdict](measurement)
         return measurement.worker
 
     def _accept(self, measurement: Measurement) -> None:
         self.done.append(measurement)
         self.journal.append(tile_record(measurement))
         self.observe(self.estimate.after(measurement))
+
+    def _miss(self, measurement: Measurement) -> None:
+        self.ascent.missed(measurement)
+        self.missed.append(measurement)
+        if not self.pilots:
+            self._send(measurement.index, measurement.worker)
 
     def _refuse(self, measurement: Measurement) -> None:
         index = measurement.index

@@ -5,14 +5,15 @@ below, `tasks.cost.least_seconds` that of one group, so both are opened in the o
 near-ties of the best candidate found: most are never opened, and the choice is the same as if all were.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from math import inf, prod
 from operator import itemgetter
 
 from storage import OutputSpec
+from tasks.arithmetic import Arithmetic
 from tasks.candidate import Candidate, with_slabs
 from tasks.compression import candidates
 from tasks.cost import Cost, cost_of, estimate, ideal_seconds, least_seconds, planned_reads
@@ -22,11 +23,8 @@ from tasks.job import Job
 from tasks.memory import ITEMSIZE, tile_memory
 from tasks.options import crews, depths, edges, outputs
 from tasks.plan import TileShape
-from tasks.precision import Precision
+from tasks.precision import PROBES, Precision
 from tasks.survey import Problem
-
-PROBES = 8
-"""Gaussian columns of the verifier; `tasks.probes` says what they prove."""
 
 NEAR_TIE = 0.02
 """Candidates whose times differ by less are equal: `first_fastest` says which is taken."""
@@ -73,6 +71,8 @@ class Search:
     problem: Problem
     hardware: Hardware
     budget: int
+    reserve: Mapping[str, tuple[Arithmetic, ...]] = field(default_factory=dict[str, tuple[Arithmetic, ...]])
+    """By arithmetic: others that tiles of the same shape may be computed in, for which there must be memory too."""
 
     def fastest(self, precision: Precision) -> Fit | None:
         """The fastest candidate within the budget, or None; smaller output chunks where larger do not fit or are much slower."""
@@ -175,8 +175,9 @@ class Search:
         return self._need(with_slabs(group, depth, _KEPT[0] if depth < self.problem.k else _KEPT[-1]))
 
     def _need(self, way: Candidate) -> Need:
-        memory = tile_memory(self.problem, way)
-        return Need(way, way.layout.base_bytes + memory.host_bytes, memory.device_bytes)
+        others = [replace(way, arithmetic=row) for row in self.reserve.get(way.arithmetic.name, ())]
+        memory = [tile_memory(self.problem, other) for other in (way, *others)]
+        return Need(way, way.layout.base_bytes + max(one.host_bytes for one in memory), max(one.device_bytes for one in memory))
 
     @cached_property
     def _depths(self) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from storage import Matrix, open_matrix, require_key, site_of
 from tasks.errors import BadInput
+from tasks.forecast import Data
 from tasks.job import Job
 
 T = TypeVar("T")
@@ -66,6 +67,8 @@ class Problem:
     b: Operand
     add: Matrix | None
     """C0, or None."""
+    data: Data | None = None
+    """What was sampled of the values; None where headers were enough."""
 
     @property
     def m(self) -> int:

@@ -9,19 +9,20 @@ job allows them: then the rows and columns that they reach stand outside the che
 
 import os
 import time
+from dataclasses import replace
 from threading import Lock
 
 import numpy as np
 import torch
 from distributed import get_worker
 
-from storage import ChunkRecord
 from tasks import probing
 from tasks.check import Checked, Sums, check
 from tasks.epilogue import store_tile
 from tasks.nonfinite import Affected, bad_places, input_error
 from tasks.outcome import Measurement
 from tasks.product import add_product
+from tasks.proof import tile_bound
 from tasks.recipe import Recipe
 from tasks.resident import peak_resident_bytes
 from tasks.walk import Tile
@@ -46,9 +47,12 @@ def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
         started, work = time.time(), _Work(recipe, tile)
         sums, probes = work.multiply()
         checked = check(recipe, tile, sums, probes, work.affected)
+        found = _measurement(work, started, sums, checked)
         work.lanes.lap("verify")
-        chunks = store_tile(recipe, tile, sums.accumulator, work.lanes) if checked.accepted else ()
-        return _measurement(work, started, sums, checked, chunks)
+        if not found.accepted:
+            return found
+        chunks = store_tile(recipe, tile, sums.accumulator, work.lanes)
+        return replace(found, chunks=chunks, finished=time.time(), peak_bytes=peak_resident_bytes())
 
 
 class _Work:
@@ -132,8 +136,10 @@ class _Work:
         sums.square_b += b.square
 
 
-def _measurement(work: _Work, started: float, sums: Sums, checked: Checked, chunks: tuple[ChunkRecord, ...]) -> Measurement:
-    tile = work.tile
+def _measurement(work: _Work, started: float, sums: Sums, checked: Checked) -> Measurement:
+    """What is known before anything is stored."""
+    tile, recipe = work.tile, work.recipe
+    error = _error(recipe, sums, checked)
     return Measurement(
         index=tile.index,
         row=tile.row,
@@ -150,11 +156,23 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked, chun
         square_c0=checked.square_c0,
         square_residual=checked.square_residual,
         worst=checked.worst,
-        chunks=chunks,
+        chunks=(),
         nonfinite=work.affected.text(tile),
         rounding_error=checked.rounded.error,
         step_exponent=checked.rounded.exponent,
+        rung=recipe.rung,
+        error=error,
+        missed=recipe.proof is not None and error is not None and not error <= recipe.proof.asked,
     )
+
+
+def _error(recipe: Recipe, sums: Sums, checked: Checked) -> float | None:
+    """What the probes prove of the tile, where that counts."""
+    if recipe.proof is None:
+        return None
+    squares = float(sums.squares_a.sum()), sums.square_b, checked.square_c0, checked.square_residual
+    shape = sums.accumulator.shape[0], recipe.walk.shape[1], sums.accumulator.shape[1]
+    return tile_bound(recipe.proof, (recipe.alpha, recipe.beta), squares, shape)
 
 
 def _worker() -> str:

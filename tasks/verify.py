@@ -4,15 +4,17 @@ Tiles were accepted one by one while they were computed (`tasks.tile`); here the
 Everything is relative to |alpha| ||op(A)||_F ||op(B)||_F + |beta| ||C0||_F, and to 0 when all of it is zero.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-from math import fsum, hypot, inf, prod, sqrt
+from math import hypot, inf, sqrt
 
 from tasks.errors import NotCertified
 from tasks.ladder import ARITHMETICS
 from tasks.outcome import Certificate, Measurement, Outcome
 from tasks.plan import Plan
 from tasks.prepare import Run
-from tasks.probes import CONFIDENCE, LEAST_NORM, LEAST_SAFE_NORM, checking_roundoff, inflation
+from tasks.probes import CONFIDENCE, error_bound, scale_of
+from tasks.proof import HALF_OF_THE_DOUBT
 from tasks.recipe import walk_of
 from tasks.rounding import Rounded, step_of
 from tasks.units import round_up
@@ -47,14 +49,14 @@ def certify(run: Run, tiles: tuple[Measurement, ...]) -> Certificate:
     norm_b = _norm({tile.col: tile.square_b for tile in tiles}.values())
     norm_c0 = _norm(tile.square_c0 for tile in tiles)
     scale = scale_of((job.alpha, job.beta), (norm_a, norm_b, norm_c0))
-    residual = _norm(tile.square_residual for tile in tiles)
     rounding = rounding_of(plan, tiles, scale)
-    promised = _promised(run, (norm_a, norm_b), scale) + rounding.measured
+    rungs = Counter(tile.rung for tile in tiles)
+    promised = max(_promised(run, (norm_a, norm_b), scale, rung) for rung in rungs) + rounding.measured
     return Certificate(
         norm=NORM,
         asked=plan.max_error,
         promised=promised,
-        measured=measured_bound(walk_of(plan), plan.probes, residual, scale) + rounding.measured,
+        measured=_measured(run, tiles, scale) + rounding.measured,
         confidence=CONFIDENCE,
         guarantee="certified" if promised <= plan.max_error else "measured",
         arithmetic=plan.arithmetic,
@@ -66,7 +68,30 @@ def certify(run: Run, tiles: tuple[Measurement, ...]) -> Certificate:
         norm_c0=norm_c0,
         nonfinite=tuple(dict.fromkeys(tile.nonfinite for tile in tiles if tile.nonfinite)),
         rounding=rounding,
+        arithmetics={plan.rungs[rung].arithmetic: rungs[rung] for rung in sorted(rungs)},
     )
+
+
+def _measured(run: Run, tiles: tuple[Measurement, ...], scale: float | None) -> float:
+    """What the probes prove of the whole. Where tiles were chosen by their residuals, only the sum of what each of them proved counts."""
+    plan = run.plan
+    if scale and any(tile.rung for tile in tiles):
+        factors = run.job.alpha, run.job.beta
+        return hypot(*(_proved(run, tile) * (_tile_scale(factors, tile) or 0.0) for tile in tiles)) / scale
+    residual, doubt = _norm(tile.square_residual for tile in tiles), 1 - CONFIDENCE
+    return measured_bound(walk_of(plan), plan.probes, residual, scale, HALF_OF_THE_DOUBT if plan.fallbacks else doubt)
+
+
+def _proved(run: Run, tile: Measurement) -> float:
+    """The error of one tile relative to its own scale: as measured, or as its arithmetic certifies."""
+    if tile.error is not None:
+        return tile.error
+    norms = sqrt(tile.square_a), sqrt(tile.square_b)
+    return _promised(run, norms, _tile_scale((run.job.alpha, run.job.beta), tile), tile.rung)
+
+
+def _tile_scale(factors: tuple[float, float], tile: Measurement) -> float | None:
+    return scale_of(factors, (sqrt(tile.square_a), sqrt(tile.square_b), sqrt(tile.square_c0)))
 
 
 def rounding_of(plan: Plan, tiles: tuple[Measurement, ...], scale: float | None) -> Rounded:
@@ -82,30 +107,19 @@ def _norm(squares: Iterable[float]) -> float:
     return hypot(*map(sqrt, squares))
 
 
-def scale_of(factors: tuple[float, float], norms: tuple[float, float, float]) -> float | None:
-    """What the error is relative to, never too large; None where all of it is zero. `norms` are those of op(A), op(B) and C0.
-
-    A norm whose square may have been lost counts nothing, so 0 says that nothing can be certified.
-    """
-    parts = (abs(factors[0]), norms[0], norms[1]), (abs(factors[1]), norms[2])
-    if all(0.0 in part for part in parts):
-        return None
-    return fsum(prod(part) for part in parts if min(part[1:]) >= LEAST_SAFE_NORM)
-
-
-def _promised(run: Run, norms: tuple[float, float], scale: float | None) -> float:
-    """The a priori bound with its underflow term, which only measured norms can weigh."""
-    plan = run.plan
+def _promised(run: Run, norms: tuple[float, float], scale: float | None, rung: int) -> float:
+    """The a priori bound of one of the plan's arithmetics, with its underflow term, which only measured norms can weigh."""
+    plan, used = run.plan, run.plan.rungs[rung]
     if plan.exact or scale is None:
         return 0.0
     if scale == 0:
         return inf
-    lost = ARITHMETICS[plan.arithmetic].underflow(plan.shape, norms, plan.dtype_out, (run.job.alpha, run.job.beta))
-    return plan.arithmetic_bound + lost / scale
+    lost = ARITHMETICS[used.arithmetic].underflow(plan.shape, norms, plan.dtype_out, (run.job.alpha, run.job.beta))
+    return used.bound + lost / scale
 
 
-def measured_bound(walk: Walk, probes: int, residual: float, scale: float | None) -> float:
-    """||E||_F <= inflation (residual + what rounding and lost squares in the check can hide), with the stated confidence.
+def measured_bound(walk: Walk, probes: int, residual: float, scale: float | None, doubt: float = 1 - CONFIDENCE) -> float:
+    """||E||_F relative to `scale`, but for a probability of `doubt` (`tasks.probes.error_bound`).
 
     `residual` is the root of the summed squared residuals of all tiles, `scale` that of `scale_of`.
     """
@@ -113,8 +127,5 @@ def measured_bound(walk: Walk, probes: int, residual: float, scale: float | None
         return 0.0
     if scale == 0:
         return inf
-    lost = sqrt(walk.shape[0] * walk.grid[1]) * LEAST_NORM
-    cols = min(walk.tile.cols, walk.shape[2])
-    probe_norm = sqrt(cols) + 6.0
-    hidden = checking_roundoff(walk.shape[1], cols, probe_norm)
-    return inflation(probes) * ((residual + lost) / scale + hidden)
+    rows, cols = walk.shape[0] * walk.grid[1], min(walk.tile.cols, walk.shape[2])
+    return error_bound(residual, scale, (rows, walk.shape[1], cols), (probes, doubt))

@@ -102,7 +102,7 @@ class Workspace:
             blas.limit_threads(recipe.threads)
         tile, row, types = recipe.tile, recipe.arithmetic, (recipe.a.dtype, recipe.b.dtype)
         self.device = DEVICES[recipe.device]
-        self.run_id = recipe.run_id
+        self.owner = recipe.run_id, recipe.rung
         self.accumulator = self.device.empty(tile.rows * tile.cols, torch_dtype(row.accumulate))
         self.shelf_a = Shelf(self.device, recipe.slots[0], tile.rows * tile.depth, torch_dtype(recipe.a.dtype))
         self.shelf_b = Shelf(self.device, recipe.slots[1], tile.depth * tile.cols, torch_dtype(recipe.b.dtype))
@@ -135,7 +135,7 @@ class _Held:
 
 def workspace_for(recipe: Recipe) -> Workspace:
     """This process's workspace for the run; that of an earlier run is freed first."""
-    if _Held.workspace is None or _Held.workspace.run_id != recipe.run_id:
+    if _Held.workspace is None or _Held.workspace.owner != (recipe.run_id, recipe.rung):
         release()
         forget_peak()
         _Held.workspace = Workspace(recipe)

@@ -56,19 +56,19 @@ def repair(lab: Lab, *more: str):
 
 def spoil(factor: float) -> None:
     """Let this worker's kernels give other bits (run on workers); 0 heals them."""
-    from tasks import tile
+    from tasks import kernels
 
-    if not hasattr(tile, "HONEST"):
-        tile.HONEST = dict(tile.KERNELS)
+    if not hasattr(kernels, "HONEST"):
+        kernels.HONEST = {name: kernel for name, kernel in kernels.KERNELS.items() if isinstance(kernel, kernels.Adds)}
 
     def spoiled(honest):
         def kernel(accumulator, a, b, beta):
-            honest(accumulator, a, b, beta)
+            honest.add(accumulator, a, b, beta)
             accumulator[::7] *= 1 + factor
 
-        return kernel
+        return kernels.Adds(kernel)
 
-    tile.KERNELS.update({name: spoiled(honest) if factor else honest for name, honest in tile.HONEST.items()})
+    kernels.KERNELS.update({name: spoiled(honest) if factor else honest for name, honest in kernels.HONEST.items()})
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ BAD = [
     ({"max_error": float("nan")}, "max_error is nan"),
     ({"max_error": float("inf")}, "max_error is inf"),
     ({"max_error": "small"}, "max_error: input should be a valid number, .*not 'small'"),
-    ({"precision": "float23"}, r"precision 'float23' is unknown \(did you mean float32\?\): use one of auto, bfloat16"),
+    ({"precision": "float23"}, r"precision 'float23' is unknown \(did you mean float32\?\): use one of auto, int8, float16"),
     ({"codec": "bloscc-lz4"}, "did you mean blosc-lz4"),
     ({"codec": "q"}, "codec 'q' is unknown: use one of auto, smallest, none"),
     ({"cluster": "lcoal"}, "did you mean local"),

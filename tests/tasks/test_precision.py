@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tasks import precision
 from tasks.errors import Refused
+from tasks.forecast import Data
 from tasks.ladder import ARITHMETICS
-from tasks.precision import asked_error, choose_precisions
+from tasks.precision import asked_error, choose_precisions, fallbacks_of
 from tests.tasks.machines import job, matrix, problem
 
 TYPES = ("float16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "uint64")
@@ -62,8 +63,10 @@ def test_what_a_refusal_names_is_enough(name, dtype, k, asked, dtype_out):
 
 
 def test_auto_takes_the_cheapest_kind_that_certifies():
-    assert set(chosen(job(max_error=0.5))) == {"bfloat16", "float32", "float64"}
-    assert set(chosen(job(max_error=1e-5))) == {"float32", "float64"}
+    ieee = {"float32", "float32-wide", "float64"}
+    assert set(chosen(job(max_error=0.5))) == {"int8", "bfloat16", *ieee}
+    assert set(chosen(job(max_error=0.02))) == {"bfloat16", *ieee}
+    assert set(chosen(job(max_error=1e-5))) == ieee
     assert set(chosen(job(max_error=1e-13))) == {"float64"}
 
 
@@ -74,9 +77,10 @@ def test_the_default_is_what_the_natural_arithmetic_certifies():
     assert asked_error(job(max_error=0.25), small, "cpu") == 0.25
 
 
-def test_where_k_is_too_deep_for_float32_the_default_is_that_of_float64():
+def test_where_k_is_too_deep_for_float32_the_default_is_that_of_the_next_wider_row():
     rows = chosen(job(), (8, 2**24, 8))
-    assert set(rows) == {"float64"}
+    assert set(rows) == {"float32-wide", "float64"}
+    assert rows["float64"].asked == rows["float32-wide"].bound < 1e-4
     with pytest.raises(Refused, match="precision float32 never certifies any digit for k = 16777216: use a wider precision"):
         chosen(job(precision="float32"), (8, 2**24, 8))
 
@@ -91,7 +95,9 @@ def test_the_stored_type_widens_where_rounding_would_exceed_the_error_asked():
 def test_integers_are_stored_exactly_where_they_are_exact():
     rows = chosen(job(), dtypes=("int8", "int8"))
     assert {name: (row.dtype_out, row.bound, row.exact) for name, row in rows.items()} == {
+        "int8": ("int64", 0.0, True),
         "float32": ("int64", 0.0, True),
+        "float32-wide": ("int64", 0.0, True),
         "float64": ("int64", 0.0, True),
     }
     wide = chosen(job(), dtypes=("int64", "int64"))
@@ -130,14 +136,46 @@ def test_every_row_says_why_it_is_out():
     assert reasons["float32"] == ""
     assert reasons["float64"] == "float32 was asked for"
     assert reasons["bfloat16"] == "float32 was asked for"
-    (first, *_) = choose_precisions(job(max_error=1e-5), problem((8, 64, 8)), "cpu")
-    assert re.fullmatch(r"certifies 0\.01\d*, more than 1e-05", first.reason)
+    reasons = {row.arithmetic.name: row.reason for row in choose_precisions(job(max_error=1e-5), problem((8, 64, 8)), "cpu")}
+    assert re.fullmatch(r"certifies 0\.01\d*, more than 1e-05", reasons["bfloat16"])
+    assert reasons["tf32"] == "not available on cpu"
 
 
-def test_a_row_that_a_device_lacks_is_out(monkeypatch):
-    only_cpu = replace(ARITHMETICS["bfloat16"], slab_output={"cpu": "bfloat16"})
-    monkeypatch.setitem(ARITHMETICS, "bfloat16", only_cpu)
-    (row, *_) = choose_precisions(job(), problem((8, 64, 8)), "cuda")
-    assert (row.bound, row.reason) == (inf, "not available on cuda")
-    with pytest.raises(Refused, match="precision bfloat16 is not available on cuda: use auto"):
-        choose_precisions(job(precision="bfloat16"), problem((8, 64, 8)), "cuda")
+def test_a_row_that_a_device_lacks_is_out():
+    row = next(row for row in choose_precisions(job(), problem((8, 64, 8)), "cpu") if row.arithmetic.name == "tf32")
+    assert (row.bound, row.reason) == (inf, "not available on cpu")
+    there = "int8, bfloat16, float32, float32-wide, float64"
+    with pytest.raises(Refused, match=f"precision tf32 is not available on cpu; there are {there}: use one of them, or auto"):
+        choose_precisions(job(precision="tf32"), problem((8, 64, 8)), "cpu")
+
+
+def test_a_row_that_some_workers_lack_is_out():
+    rows = choose_precisions(job(max_error=0.5), problem((8, 64, 8)), "cpu", lacking=("bfloat16", "int8"))
+    reasons = {row.arithmetic.name: row.reason for row in rows}
+    assert reasons["bfloat16"] == "not available on every worker"
+    assert reasons["float32"] == ""
+    with pytest.raises(Refused, match="precision bfloat16 is not available on every worker; there are float32, float32-wide, float64"):
+        choose_precisions(job(precision="bfloat16"), problem((8, 64, 8)), "cpu", lacking=("bfloat16", "int8"))
+
+
+def test_a_measured_guarantee_admits_what_probes_will_probably_prove():
+    asked = {"max_error": 2e-3, "guarantee": "measured"}
+    deep = problem((8, 2**16, 8))
+    rows = {row.arithmetic.name: row for row in choose_precisions(job(**asked), deep, "cpu")}
+    assert rows["bfloat16"].reason == "" and not rows["bfloat16"].certifies
+    certified = choose_precisions(job(max_error=2e-3), deep, "cpu")
+    assert next(row.reason for row in certified if row.arithmetic.name == "bfloat16").startswith("certifies 0.01")
+    one_sign = replace(deep, data=Data(concentration=2.0**-8, size=1.0))
+    rows = {row.arithmetic.name: row for row in choose_precisions(job(**asked), one_sign, "cpu")}
+    assert re.fullmatch(r"certifies 0\.01\d* and 0\.0\d+ expected to be measured, more than 0\.002", rows["bfloat16"].reason)
+
+
+def test_tiles_that_miss_go_up_the_ladder_to_a_row_that_certifies():
+    rows = choose_precisions(job(max_error=4e-3, guarantee="measured"), problem((8, 2**16, 8)), "cpu")
+    by_name = {row.arithmetic.name: row for row in rows}
+    names = [row.name for row in fallbacks_of(by_name["bfloat16"], rows)]
+    assert names == ["float32"]
+    deeper = choose_precisions(job(max_error=1e-3, guarantee="measured"), problem((8, 2**18, 8)), "cpu")
+    by_name = {row.arithmetic.name: row for row in deeper}
+    assert [row.name for row in fallbacks_of(by_name["bfloat16"], deeper)] == ["float32", "float32-wide"]
+    assert fallbacks_of(by_name["float32-wide"], deeper) == ()

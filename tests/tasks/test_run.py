@@ -205,9 +205,9 @@ def test_a_run_whose_workers_were_all_replaced_goes_on(inputs):
 
 def spoil_once(flag: str) -> None:
     """Make this worker's float32 kernel wrong, for every tile or only for the first (run on workers)."""
-    from tasks import tile
+    from tasks import kernels
 
-    honest = tile.KERNELS["float32", "cpu", "torch"]
+    honest = kernels.KERNELS["float32", "cpu", "torch"].add
     state = {"calls": 0}
 
     def wrong(accumulator, a, b, beta):
@@ -216,7 +216,7 @@ def spoil_once(flag: str) -> None:
         if flag == "always" or state["calls"] == 1:
             accumulator[0, 0] += 10
 
-    tile.KERNELS["float32", "cpu", "torch"] = wrong
+    kernels.KERNELS["float32", "cpu", "torch"] = kernels.Adds(wrong)
 
 
 def test_a_wrong_tile_is_computed_again_elsewhere(inputs):

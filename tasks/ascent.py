@@ -1,0 +1,56 @@
+"""Which arithmetic each tile is computed in, where a tile has to prove its error: as cheap as the data allow.
+
+    pilots, the first tile of each worker's run, are computed in the planned arithmetic, and nothing else until all are back
+    half of them miss what was asked  ->  every other tile starts one rung up
+    a tile that misses                ->  is computed again, one rung up
+
+Verdicts belong to tiles and probes, not to the moment or to the workers alive, so a run that was killed and resumed takes the same
+arithmetics as one that was not.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from tasks.errors import NotCertified
+from tasks.outcome import Measurement
+from tasks.plan import Plan
+from tasks.recipe import Recipe, on_rung
+from tasks.walk import runs
+
+
+class Ascent:
+    """The rungs of one run."""
+
+    def __init__(self, plan: Plan, recipe: Recipe, done: Iterable[Measurement]) -> None:
+        self.plan = plan
+        self.recipes = tuple(on_rung(recipe, plan, rung) if rung else recipe for rung in range(len(plan.rungs)))
+        self.base = 0
+        self._missed = Counter({tile.index: tile.rung for tile in done if tile.rung})
+        """How often a tile missed, its first rung being 0."""
+
+    @property
+    def pilots(self) -> frozenset[int]:
+        """Tiles that are computed first; none where the arithmetic certifies what was asked."""
+        if len(self.plan.rungs) == 1:
+            return frozenset()
+        return frozenset(run.start for run in runs(self.plan.tiles, self.plan.workers) if run)
+
+    def settle(self) -> None:
+        """All pilots are back: decide where the other tiles start."""
+        pilots = self.pilots
+        if pilots and 2 * sum(self._missed[index] > 0 for index in pilots) >= len(pilots):
+            self.base = 1
+
+    def recipe(self, index: int) -> Recipe:
+        """How this tile is computed now."""
+        return self.recipes[max(self.base, self._missed[index])]
+
+    def missed(self, tile: Measurement) -> None:
+        """Book a miss; raises NotCertified where there is no better arithmetic."""
+        above = tile.rung + 1
+        if above == len(self.recipes):
+            raise NotCertified(
+                f"tile {tile.index} (row {tile.row}, column {tile.col}) misses max-error {self.plan.max_error:.3g}: {tile.error:.3g} is "
+                f"measured in {self.plan.rungs[-1].arithmetic}, the best that there is; ask for that"
+            )
+        self._missed[tile.index] = above

@@ -1,0 +1,76 @@
+"""The error that an arithmetic usually makes on given data: a forecast to plan with, never a promise.
+
+Rounding errors of different elements are taken as independent, each uniform within half a unit in the last place, so that their
+root mean square is ROUNDED u for a significand anywhere between 1 and 2 (its logarithm uniform: 2**2 (1 - 1/4) / (24 ln 2) = 0.18
+u**2). With rho = sqrt(sum_k ||A_:k||^2 ||B_k:||^2) / (||A||_F ||B||_F) and size = ||C||_F / (||A||_F ||B||_F), relative to
+||A||_F ||B||_F:
+
+    converted inputs     sqrt(2) ROUNDED u rho          truncated ones are biased and add up:  u size
+    products of a block  ROUNDED u_block size           stored value  ROUNDED u_out size
+    sums                 0.5 u sqrt(terms) size         where matrix units truncate            0.25 u terms size / 4
+
+Only the first line can be far below what is certified, and it is what makes the cheap arithmetics useful.
+"""
+
+from dataclasses import dataclass
+from math import hypot, sqrt
+
+from tasks.arithmetic import QUANTIZED, UNIT_ROUNDOFF, Arithmetic, fits, rounding
+
+ROUNDED = 0.43
+"""Root mean square of a rounding error over its largest."""
+
+TRUNCATED_TOGETHER = 4
+"""Products that a matrix unit sums before it truncates."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What of A and B decides how errors add up."""
+
+    concentration: float
+    """rho, between 1 / sqrt(k) where columns of A and rows of B are alike and 1 where one of them holds everything."""
+    size: float
+    """||C||_F / (||A||_F ||B||_F): 1 / sqrt(k) where signs are random, near 1 where values have one sign."""
+    peak: float = 4.0
+    """Largest magnitude of a row of A or column of B over its root mean square."""
+    sampled_bytes: int = 0
+    """Decoded bytes of A and B that were read to find out; 0 where the data are taken for random numbers."""
+
+
+def random_data(k: int) -> Data:
+    """Independent numbers of random sign."""
+    return Data(1 / sqrt(k), 1 / sqrt(k))
+
+
+def forecast(row: Arithmetic, data: Data, k: int, inputs: tuple[str, str], output: str, device: str = "cpu") -> float:
+    """Expected normwise error, relative to ||A||_F ||B||_F; 0 where integers are exact."""
+    if row.exact_for(k, inputs, device):
+        return ROUNDED * rounding(row.accumulate, output) * data.size
+    parts = (
+        _converting(row, data, k, inputs),
+        ROUNDED * rounding(row.inner, row.block_output[device]) * data.size,
+        _summing(row, data, k, device),
+        ROUNDED * rounding(row.accumulate, output) * data.size,
+    )
+    return hypot(*parts)
+
+
+def _converting(row: Arithmetic, data: Data, k: int, inputs: tuple[str, str]) -> float:
+    changed = [name for name in inputs if not fits(name, row.compute)]
+    if row.compute == "int8":
+        return sqrt(len(changed)) * QUANTIZED / sqrt(3) * data.peak / sqrt(k)
+    if not changed:
+        return 0.0
+    unit = UNIT_ROUNDOFF[row.compute] ** row.slices
+    if row.compute == "tf32":
+        return len(changed) * unit * max(data.size, data.concentration) / 2
+    left = sqrt(len(changed)) if row.slices == 1 or len(row.taken) < row.slices**2 else 0.0
+    return left * ROUNDED * unit * data.concentration
+
+
+def _summing(row: Arithmetic, data: Data, k: int, device: str) -> float:
+    block = min(k, row.block or k)
+    unit, outer = UNIT_ROUNDOFF.get(row.inner, 0.0), UNIT_ROUNDOFF[row.accumulate]
+    inside = unit / 2 * (block / TRUNCATED_TOGETHER if device in row.truncates_on else sqrt(block))
+    return (inside + outer * sqrt(len(row.taken) * k / block) / 2) * data.size

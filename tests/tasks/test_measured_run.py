@@ -1,0 +1,128 @@
+"""`--guarantee measured` on a real cluster: cheap arithmetic where the probes prove it, better where they do not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import zarr
+
+from tasks.ascent import Ascent
+from tasks.clusters import ClusterSpec, open_cluster
+from tasks.errors import NotCertified
+from tasks.job import make_job
+from tasks.plan import Rung, TileShape
+from tasks.prepare import prepare
+from tasks.publish import publish
+from tasks.resume import plan_or_resume
+from tasks.run import multiply
+from tasks.survey import survey
+from tasks.verify import verify
+from tests.tasks.test_run import machine, store
+from tests.tasks.test_verify import measurement
+
+ASKED = 4e-3
+K = 256
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
+        yield opened
+
+
+def random_numbers():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((400, K)).astype("float32"), rng.standard_normal((K, 300)).astype("float32")
+
+
+def one_way(values):
+    """Every bfloat16 rounding error has the same sign, and is nearly as large as it may be."""
+    values[:] = np.float32(1 + 2.0**-8 - 2.0**-12)
+
+
+def planned(folder, a, b, **fields):
+    store(folder / "A", a)
+    store(folder / "B", b)
+    asked = {"max_error": ASKED, "guarantee": "measured"} | fields
+    job = make_job(a=str(folder / "A"), b=str(folder / "B"), out=str(folder / "C"), memory="2GiB", chunk=(64, 64), **asked)
+    problem = survey(job)
+    plan = plan_or_resume(job, problem, machine())
+    changes = {"tile": TileShape(64, 64, 64), "grid": (7, 5, 4), "slots": (4, 1), "residency": "A", "workers": 2}
+    return job, problem, machine(), replace(plan, **changes)
+
+
+def computed(folder, cluster, a, b, **fields):
+    run = prepare(*planned(folder, a, b, **fields), cluster)
+    outcome = multiply(run, cluster, lambda _: None)
+    certificate = verify(run, outcome)
+    publish(run, outcome, certificate)
+    error = np.linalg.norm(zarr.open_array(folder / "C")[:] - a.astype(float) @ b.astype(float))
+    return outcome, certificate, error / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+def test_random_data_keep_the_cheap_arithmetic_and_the_probes_prove_it(tmp_path, cluster):
+    outcome, certificate, error = computed(tmp_path, cluster, *random_numbers())
+    assert certificate.arithmetics == {"bfloat16": 35}
+    assert outcome.missed == outcome.retried == 0
+    assert error <= certificate.measured <= ASKED < certificate.promised
+    assert certificate.guarantee == "measured"
+    assert all(tile.error is not None and tile.error <= ASKED for tile in outcome.measurements)
+
+
+def test_tiles_that_miss_are_computed_again_one_rung_up(tmp_path, cluster):
+    a, b = random_numbers()
+    one_way(a[70:180])
+    one_way(b[:, 64:128])
+    outcome, certificate, error = computed(tmp_path, cluster, a, b)
+    again = [(tile.row, tile.col) for tile in outcome.measurements if tile.rung == 1]
+    assert again == [(1, 1), (2, 1)]
+    assert outcome.missed == outcome.retried == 2
+    assert certificate.arithmetics == {"bfloat16": 33, "float32": 2}
+    assert error <= certificate.measured <= ASKED
+
+
+def test_first_tiles_that_miss_move_the_whole_run_up(tmp_path, cluster):
+    a, b = random_numbers()
+    one_way(a)
+    one_way(b)
+    outcome, certificate, error = computed(tmp_path, cluster, a, b)
+    assert certificate.arithmetics == {"float32": 35}
+    assert outcome.missed == 2
+    assert error <= certificate.measured <= ASKED
+    assert certificate.promised <= ASKED
+
+
+def test_a_tile_that_misses_at_the_top_ends_the_run(tmp_path, cluster):
+    a, b = random_numbers()
+    one_way(a)
+    one_way(b)
+    run = prepare(*planned(tmp_path, a, b, precision="bfloat16"), cluster)
+    assert run.plan.fallbacks == ()
+    with pytest.raises(NotCertified, match=r"misses max-error 0.004: 0.0\d+ is measured in bfloat16, the best that there is"):
+        multiply(run, cluster, lambda _: None)
+
+
+def test_certified_jobs_have_no_pilots_and_no_fallbacks(tmp_path, cluster):
+    run = prepare(*planned(tmp_path, *random_numbers(), guarantee="certified"), cluster)
+    assert run.plan.guarantee == "certified"
+    assert run.plan.fallbacks == ()
+    assert Ascent(run.plan, run.recipe, ()).pilots == frozenset()
+
+
+def test_a_resumed_run_takes_the_same_arithmetics(tmp_path, cluster):
+    """Whatever of the pilots was recorded before the kill, and whatever has to be computed again."""
+    run = prepare(*planned(tmp_path, *random_numbers()), cluster)
+    plan = replace(run.plan, workers=3, fallbacks=(Rung("float32", "torch", 1e-5), Rung("float64", "torch", 1e-14)))
+    pilots = sorted(Ascent(plan, run.recipe, ()).pilots)
+    assert pilots == [0, 12, 24]
+    verdicts = {0: 1, 12: 0, 24: 2}
+    for known in ([], [0], [12], [0, 24], [0, 12, 24]):
+        ascent = Ascent(plan, run.recipe, [replace(measurement(index=index), rung=verdicts[index]) for index in known])
+        for index in pilots:
+            for rung in range(ascent.recipe(index).rung, verdicts[index]):
+                ascent.missed(replace(measurement(index=index), rung=rung, missed=True, error=1.0))
+        ascent.settle()
+        assert ascent.base == 1
+        assert [ascent.recipe(index).rung for index in (1, 13, 0, 24)] == [1, 1, 1, 2]
+        assert ascent.recipe(24).arithmetic_name == "float64"
+        assert ascent.recipe(24).proof is None
