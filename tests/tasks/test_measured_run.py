@@ -30,6 +30,14 @@ def cluster():
         yield opened
 
 
+def slow_floats():
+    """A machine on which bfloat16 pays."""
+    made = machine()
+    [layout] = made.layouts
+    gemm = {"bfloat16": {"torch": 4e11}, "float32": {"torch": 1e9}, "float64": {"torch": 5e8}}
+    return replace(made, layouts=(replace(layout, rates=replace(layout.rates, gemm=gemm)),))
+
+
 def random_numbers():
     rng = np.random.default_rng(0)
     return rng.standard_normal((400, K)).astype("float32"), rng.standard_normal((K, 300)).astype("float32")
@@ -46,9 +54,9 @@ def planned(folder, a, b, **fields):
     asked = {"max_error": ASKED, "guarantee": "measured"} | fields
     job = make_job(a=str(folder / "A"), b=str(folder / "B"), out=str(folder / "C"), memory="2GiB", chunk=(64, 64), **asked)
     problem = survey(job)
-    plan = plan_or_resume(job, problem, machine())
+    plan = plan_or_resume(job, problem, slow_floats())
     changes = {"tile": TileShape(64, 64, 64), "grid": (7, 5, 4), "slots": (4, 1), "residency": "A", "workers": 2}
-    return job, problem, machine(), replace(plan, **changes)
+    return job, problem, slow_floats(), replace(plan, **changes)
 
 
 def computed(folder, cluster, a, b, **fields):
