@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tasks.memory import PROBE_BLOCK
+from tasks.memory import PROBE_BLOCK, padded_probes
 
 LOST_SQUARE = 5e-324
 """The smallest float64."""
@@ -16,7 +16,7 @@ class Pass:
     """What one pass over a block gives."""
 
     product: torch.Tensor
-    """block @ vectors, float64 [rows, q]."""
+    """block @ vectors, float64 [rows, q]: a view of `padded_probes` columns."""
     row_squares: torch.Tensor
     """Squared norm of each row, float64 [rows]; empty where it was not asked for. `LOST_SQUARE` in all rows of a block that is
     not zero, but so small that none of its squares is a number: only a zero block has zeros alone."""
@@ -48,52 +48,65 @@ def apply(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted = Wanted())
 
 
 def _by_rows(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted) -> Pass:
-    rows, cols = block.shape
-    product = torch.empty(rows, vectors.shape[1], dtype=torch.float64, device=block.device)
-    squares = torch.empty(rows if wanted.norms else 0, dtype=torch.float64, device=block.device)
+    (rows, cols), count = block.shape, vectors.shape[1]
+    right = _zeros((cols, padded_probes(count)), block)
+    right[:, :count] = vectors
+    product, squares = _zeros((rows, padded_probes(count)), block), _zeros(rows, block)
     step = max(1, min(rows, PROBE_BLOCK // cols))
     wide = torch.empty(step, cols, dtype=torch.float64, device=block.device)
-    for start in range(0, rows, step):
-        part = block[start : start + step]
+    for part, out, sums in zip(block.split(step), product.split(step), squares.split(step), strict=True):
         piece = wide[: part.shape[0]]
         _widen(piece, part, wanted.clean)
-        _multiply(piece, vectors, product[start : start + step])
+        torch.mm(piece, right, out=out)
         if wanted.norms:
-            torch.linalg.vector_norm(piece, dim=1, out=squares[start : start + step])
-    return Pass(product, squares.square_())
+            _square_lines(piece, sums)
+    return Pass(product[:, :count], squares if wanted.norms else squares[:0])
 
 
 def _by_columns(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted) -> Pass:
-    rows, cols = block.shape
-    product = torch.zeros(rows, vectors.shape[1], dtype=torch.float64, device=block.device)
-    added = torch.empty_like(product)
-    squares = torch.zeros(rows if wanted.norms else 0, dtype=torch.float64, device=block.device)
+    """The product turned as the block is, (vectors' block')': its long sides are the block's, and BLAS takes three quarters of the time."""
+    (rows, cols), count = block.shape, vectors.shape[1]
+    left = _zeros((padded_probes(count), cols), block)
+    left[:count] = vectors.T
+    product, squares = _zeros((padded_probes(count), rows), block), _zeros(rows, block)
     step = max(1, min(cols, PROBE_BLOCK // rows))
     wide = torch.empty(step, rows, dtype=torch.float64, device=block.device)
-    for start in range(0, cols, step):
-        part = block.T[start : start + step]
+    for part, factors in zip(block.T.split(step), left.split(step, dim=1), strict=True):
         piece = wide[: part.shape[0]]
         _widen(piece, part, wanted.clean)
-        product.add_(_multiply(piece.T, vectors[start : start + step], added))
+        product.addmm_(factors, piece)
         if wanted.norms:
-            squares.add_(piece.square_().sum(dim=0))
-    return Pass(product, squares)
+            _add_square_columns(piece, squares)
+    return Pass(product[:count].T, squares if wanted.norms else squares[:0])
 
 
-def _multiply(piece: torch.Tensor, vectors: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """piece @ vectors into `out`.
-
-    By numpy where a core works alone: for so few columns its BLAS takes half of torch's time, or less. Its threads would fight
-    with torch's for the cores of a worker that has several (measured: 50 times slower), so there it is torch.
-    """
-    if out.device.type == "cpu" and torch.get_num_threads() == 1:
-        with np.errstate(all="ignore"):  # infinity and NaN are meant to show in the sums
-            np.matmul(piece.numpy(), vectors.numpy(), out=out.numpy())
-        return out
-    return torch.mm(piece, vectors, out=out)
+def _zeros(shape: int | tuple[int, int], block: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(shape, dtype=torch.float64, device=block.device)
 
 
 def _widen(piece: torch.Tensor, part: torch.Tensor, clean: bool) -> None:
     piece.copy_(part)
     if clean:
         torch.nan_to_num(piece, nan=0.0, posinf=0.0, neginf=0.0, out=piece)
+
+
+def _square_lines(piece: torch.Tensor, out: torch.Tensor) -> None:
+    """Squared norm of each row into `out`: by numpy, which takes two thirds of torch's time, where one core works alone."""
+    if _alone(piece):
+        with np.errstate(all="ignore"):  # infinity and NaN are meant to show in the sums
+            np.vecdot(piece.numpy(), piece.numpy(), out=out.numpy())
+    else:
+        torch.linalg.vector_norm(piece, dim=1, out=out).square_()
+
+
+def _add_square_columns(piece: torch.Tensor, sums: torch.Tensor) -> None:
+    """Add the squared norm of each column to `sums`; torch writes over the piece."""
+    if _alone(piece):
+        sums.add_(torch.from_numpy(np.einsum("ij,ij->j", piece.numpy(), piece.numpy())))
+    else:
+        sums.add_(piece.square_().sum(dim=0))
+
+
+def _alone(piece: torch.Tensor) -> bool:
+    """Whether numpy may compute: its BLAS's threads would fight with those of a worker whose torch has several."""
+    return piece.device.type == "cpu" and torch.get_num_threads() == 1

@@ -85,6 +85,7 @@ class Report:
             "tiles": run.plan.tiles,
             "tiles_resumed": outcome.resumed,
             "tiles_retried": outcome.retried,
+            "tiles_missed": outcome.missed,
             "multiply_seconds": outcome.seconds,
         }
         stored = self.stored
@@ -175,6 +176,9 @@ def _surprises(report: Report) -> list[str]:
     if measured.peak_memory_bytes > plan.memory_limit:
         sizes = f"{format_bytes(measured.peak_memory_bytes)} of {format_bytes(plan.memory_limit)}"
         found.append(f"the workers' peaks add up to {sizes}: the plan underestimated the memory; please report this run")
-    if outcome.retried:
-        found.append(f"{plural(outcome.retried, 'tile')} computed again after a failed check or a lost worker")
+    if outcome.missed:
+        by_arithmetic = ", ".join(f"{plural(count, 'tile')} in {name}" for name, count in report.certificate.arithmetics.items())
+        found.append(f"{plural(outcome.missed, 'tile')} missed max-error and were computed again: the product is {by_arithmetic}")
+    if outcome.retried > outcome.missed:
+        found.append(f"{plural(outcome.retried - outcome.missed, 'tile')} computed again after a failed check or a lost worker")
     return found

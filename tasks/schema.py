@@ -78,6 +78,9 @@ def plan_section(plan: Plan) -> dict[str, object]:
         "bytes_ratio": plan.bytes_ratio,
         "choices": [_choice(choice) for choice in plan.choices],
         "rounding": asdict(plan.rounding),
+        "guarantee": plan.guarantee,
+        "fallbacks": [asdict(rung) for rung in plan.fallbacks],
+        "data": asdict(plan.data) if plan.data else None,
     }
 
 
@@ -110,6 +113,7 @@ def error_section(certificate: Certificate) -> dict[str, object]:
         "norm_c0": certificate.norm_c0,
         "nonfinite": list(certificate.nonfinite),
         "rounding": asdict(certificate.rounding),
+        "arithmetics": certificate.arithmetics,
     }
 
 

@@ -78,7 +78,7 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
     return [
         ("work", f"{format_count(problem.flops, 'FLOP')}, {plan.dtype_out} product of {format_bytes(predicted.bytes_written)}"),
         ("plan", plan_line(plan)),
-        ("error", f"at most {bound(predicted.error_bound)} for every input, {asked(plan.max_error)} accepted"),
+        ("error", error_plan(plan)),
         *_optional("rounding", planned_rounding(plan.rounding)),
         ("time", f"{format_seconds(predicted.seconds)}{interval}"),
         ("", f"each worker: {lanes}"),
@@ -89,10 +89,30 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
     ]
 
 
-def choice_rows(plan: Plan) -> list[tuple[str, str, str, str]]:
-    """The arithmetics that were weighed, with a head."""
-    rows = [(choice.arithmetic, choice.verdict, bound(choice.bound), _seconds(choice.seconds)) for choice in plan.choices]
-    return [("arithmetic", "verdict", "error bound", "time"), *rows]
+def choice_rows(plan: Plan) -> list[tuple[str, str, str, str, str, str]]:
+    """The arithmetics that were weighed, with a head; what is expected to be measured counts under that guarantee alone."""
+    rows = [
+        (
+            choice.arithmetic,
+            choice.verdict,
+            bound(choice.bound),
+            bound(choice.expected) if choice.expected is not None else "",
+            format_count(choice.flops, "FLOP/s") if choice.flops else "",
+            _seconds(choice.seconds),
+        )
+        for choice in plan.choices
+    ]
+    return [("arithmetic", "verdict", "error bound", "expected", "speed of a worker", "time"), *rows]
+
+
+def error_plan(plan: Plan) -> str:
+    """What a plan says of the error."""
+    if plan.guarantee == "certified":
+        return f"at most {bound(plan.predicted.error_bound)} for every input, {asked(plan.max_error)} accepted"
+    ladder = " then ".join(rung.arithmetic for rung in plan.fallbacks)
+    data = f"{format_bytes(plan.data.sampled_bytes)} of the inputs were looked at" if plan.data else "the data taken for random numbers"
+    instead = f"in {ladder}" if ladder else "nowhere: there is no better arithmetic, and the run would end"
+    return f"{asked(plan.max_error)} accepted: each tile is proved to be within it, or computed again {instead} ({data})"
 
 
 def _optional(name: str, text: str) -> list[tuple[str, str]]:

@@ -26,6 +26,13 @@ def test_what_a_float32_worker_holds():
     assert items["output encoding"] > 2 * 2000 * 1000 * 4
 
 
+def test_the_verifier_holds_whole_groups_of_probes():
+    eleven, group, more = (
+        tile_memory(problem(SHAPE), replace(candidate(SHAPE, (2000, 1000, 300)), probes=probes)).host["verifier"] for probes in (11, 12, 13)
+    )
+    assert eleven == group < more
+
+
 def test_bfloat16_needs_converted_slabs_and_a_strip_of_the_slab_product():
     way = candidate(SHAPE, (2000, 1000, 300), arithmetic="bfloat16")
     items = tile_memory(problem(SHAPE), way).host

@@ -99,6 +99,38 @@ def test_checking_roundoff_covers_the_rounding_of_an_exact_product():
         assert (left.abs().max(dim=1).values <= allowed).all()
 
 
+@pytest.mark.parametrize("probes", [1, 11, 12, 13])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.int8, torch.uint16, torch.int64])
+def test_any_number_of_probes_and_any_type_give_the_same_bits_twice(dtype, turned, probes):
+    block = torch.from_numpy(np.random.default_rng(4).integers(0, 100, (70, 90))).to(dtype)
+    block = block.T.contiguous().T if turned else block
+    vectors = probing.draw(1, 2, 90, probes)
+    first, second = (probing.apply(block, vectors, probing.Wanted(norms=True)) for _ in range(2))
+    assert first.product.shape == (70, probes)
+    torch.testing.assert_close(first.product, block.double() @ vectors, rtol=1e-12, atol=1e-9)
+    torch.testing.assert_close(first.row_squares, block.double().square().sum(dim=1), rtol=1e-12, atol=0)
+    assert torch.equal(first.product, second.product)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 1e200])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_no_number_or_overflows_shows_without_a_warning(turned, threads, value):
+    block = torch.ones(40, 50, dtype=torch.float64)
+    block[3, 7] = value
+    block = block.T.contiguous().T if turned else block
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        seen = probing.apply(block, probing.draw(1, 2, 50, 11), probing.Wanted(norms=True))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.nonzero(~torch.isfinite(seen.row_squares)).tolist() == [[3]]
+    assert torch.isfinite(seen.product[3]).all().item() is (value == 1e200)
+    assert torch.isfinite(seen.product[torch.arange(40) != 3]).all()
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_pass_is_the_product_and_the_norms_whatever_the_threads(threads, turned):

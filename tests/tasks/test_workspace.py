@@ -48,9 +48,9 @@ def test_conversion_keeps_values_and_orientation(tmp_path):
     made = recipe(tmp_path / "one", arithmetic="float64", dtype_out="float64")
     space = workspace_for(made)
     values = torch.arange(32, dtype=torch.float32).view(8, 4)
-    assert torch.equal(space.converted("A", values), values.double())
+    assert torch.equal(space.prepared(values, values)[0].slices[0], values.double())
     turned = torch.arange(32, dtype=torch.float32).view(4, 8).T
-    copy = space.converted("A", turned)
+    copy = space.prepared(turned, values)[0].slices[0]
     assert torch.equal(copy, turned.double())
     assert copy.stride() == turned.stride()
     release()
@@ -59,7 +59,7 @@ def test_conversion_keeps_values_and_orientation(tmp_path):
 def test_no_conversion_where_types_agree(tmp_path):
     space = workspace_for(recipe(tmp_path / "one"))
     values = torch.ones(8, 4)
-    assert space.converted("A", values) is values
+    assert space.prepared(values, values)[0].slices[0] is values
     release()
 
 
