@@ -13,6 +13,7 @@ import numpy as np
 from storage import OutputSpec, chunk_buffer_bytes
 from tasks.candidate import Candidate
 from tasks.compression import sample_bytes
+from tasks.probes import SIGNS
 from tasks.survey import Operand, Problem
 
 PROBE_BLOCK = 1 << 17
@@ -78,7 +79,8 @@ def _arithmetic(problem: Problem, way: Candidate) -> dict[str, int]:
 
 def _verifier(way: Candidate) -> dict[str, int]:
     tile = way.tile
-    vectors = way.probes * (tile.cols + 4 * tile.rows + (way.slots[1] + 1) * tile.depth) + way.slots[0] * tile.rows
+    columns = way.probes + SIGNS
+    vectors = columns * (tile.cols + 4 * tile.rows + (way.slots[1] + 1) * tile.depth) + (way.slots[0] + 4) * tile.rows
     return {"verifier": 8 * (vectors + PROBE_BLOCK + max(tile.cols, tile.rows, tile.depth))}
 
 

@@ -50,6 +50,16 @@ class Measurement:
     """Frobenius norm of what rounding before storage changed."""
     step_exponent: int | None = None
     """The largest step was 2**this; None where nothing was rounded."""
+    rows: int = 0
+    """Rows that were compared with each other; 0 where the arithmetic is exact, or the record older than such comparisons."""
+    typical: float = 0.0
+    """Median over these rows of the error that the Gaussian probes see before rounding for storage, in the norm of the certificate."""
+    outlier: float = 0.0
+    """Largest such error of a row over `typical`."""
+    outlier_single: float = 0.0
+    """Largest sum of a row's error with random signs over `typical`: a wrong element shows whole."""
+    confirmed: bool = False
+    """Computed twice, because it stood out, and found the same."""
 
     @property
     def accepted(self) -> bool:
@@ -106,6 +116,7 @@ class Certificate:
     guarantee: str
     arithmetic: str
     probes: int
+    """Gaussian columns, of which `measured` is made."""
     seed: int
     exact: bool
     norm_a: float

@@ -25,8 +25,8 @@ from tasks.plan import TileShape
 from tasks.precision import Precision
 from tasks.survey import Problem
 
-PROBES = 8
-"""Gaussian columns of the verifier; `tasks.probes` says what they prove."""
+PROBES = 10
+"""Gaussian columns of the verifier, beside that of random signs; `tasks.probes` says what they prove."""
 
 NEAR_TIE = 0.02
 """Candidates whose times differ by less are equal: `first_fastest` says which is taken."""

@@ -155,6 +155,10 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked, chun
         nonfinite=work.affected.text(tile),
         rounding_error=checked.rounded.error,
         step_exponent=checked.rounded.exponent,
+        rows=checked.rows.count,
+        typical=checked.rows.typical,
+        outlier=checked.rows.outlier,
+        outlier_single=checked.rows.single,
     )
 
 
