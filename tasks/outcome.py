@@ -89,6 +89,24 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Retired:
+    """A worker that computed tiles wrong, and got no more."""
+
+    worker: str
+    """Its address."""
+    host: str
+    """Name or address of its host; empty where unknown."""
+    tiles: tuple[int, ...]
+    """Places in the walk of the tiles that it computed wrong."""
+
+    @property
+    def line(self) -> str:
+        """What to tell."""
+        tiles = ", ".join(map(str, self.tiles))
+        return f"worker {self.worker} on host {self.host or 'unknown'} computed {len(self.tiles)} tiles wrong ({tiles})"
+
+
+@dataclass(frozen=True)
 class Outcome:
     """All tiles of a run."""
 
@@ -96,9 +114,11 @@ class Outcome:
     seconds: float
     """First tile sent to last tile recorded."""
     retried: int
-    """Tiles computed again, after a failed check or a lost worker."""
+    """Tiles computed again, after a failed check, an alarm or a lost worker."""
     resumed: int = 0
     """Tiles found done in the journal."""
+    retired: tuple[Retired, ...] = ()
+    """Workers that computed wrong tiles; none of these is in the product."""
 
 
 @dataclass(frozen=True)

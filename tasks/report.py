@@ -85,6 +85,7 @@ class Report:
             "tiles": run.plan.tiles,
             "tiles_resumed": outcome.resumed,
             "tiles_retried": outcome.retried,
+            "workers_retired": [asdict(worker) for worker in outcome.retired],
             "multiply_seconds": outcome.seconds,
         }
         stored = self.stored
@@ -176,5 +177,6 @@ def _surprises(report: Report) -> list[str]:
         sizes = f"{format_bytes(measured.peak_memory_bytes)} of {format_bytes(plan.memory_limit)}"
         found.append(f"the workers' peaks add up to {sizes}: the plan underestimated the memory; please report this run")
     if outcome.retried:
-        found.append(f"{plural(outcome.retried, 'tile')} computed again after a failed check or a lost worker")
+        found.append(f"{plural(outcome.retried, 'tile')} computed again after a failed check, an alarm or a lost worker")
+    found += (f"{worker.line} and got no more: check this hardware (the product holds none of these)" for worker in outcome.retired)
     return found
