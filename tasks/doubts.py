@@ -5,7 +5,8 @@
 
 Either is computed again, elsewhere if there is an elsewhere, and then
 
-    same values, or the same finding    that is what the data give: accepted, and its level raised
+    same values, or on another worker   that is what the data give: accepted, and its level raised
+    by other bits the same finding
     nothing of it                       accepted, and who computed it before computed it wrong
     something else                      once more, MOST_TIMES in all
 
@@ -122,7 +123,7 @@ class Doubts:
         same = [seen for seen in question.seen if same_values(seen, tile)]
         clean = tile.accepted and not same and cleared(tile, question.alarms, self._yard)
         if not same and not clean:
-            same = [seen for seen in question.seen if alike(seen, tile, self._yard)]
+            same = [seen for seen in question.seen if seen.worker != tile.worker and alike(seen, tile, self._yard)]
         if not same and not clean:
             return self._ask_again(question, tile)
         del self._questions[tile.index]

@@ -94,6 +94,13 @@ def test_two_that_differ_need_a_third():
     assert run.retired == [B]
 
 
+def test_one_worker_owes_the_same_values():
+    run = Driver()
+    assert run.lands(wrong(outlier=40.0)) == 0
+    assert run.lands(wrong(outlier=41.0, chunks=tile(values="ee").chunks)) == 0
+    assert run.lands(wrong(outlier=41.0, chunks=tile(values="ee").chunks)) is None
+
+
 def test_a_tile_that_is_never_the_same_ends_the_run():
     run = Driver()
     for time in range(MOST_TIMES - 1):
