@@ -36,6 +36,8 @@ class Sums:
     square_b: float = 0.0
     """Squared Frobenius norm of the column panel of B."""
     bytes_read: int = 0
+    changed: bool = False
+    """Whether a slab of A is no longer what it was when it was read."""
 
     @classmethod
     def zero(cls, accumulator: torch.Tensor, probes: int) -> "Sums":
@@ -81,11 +83,11 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
     stored = seen if rounded.exponent is None else probing.apply(sums.accumulator, probes, replace(wanted, norms=False))
     expected = recipe.alpha * sums.residual + recipe.beta * added.product
     residual = _residual(expected, stored, affected)
-    if not torch.isfinite(residual).all() and (error := overflow_error(recipe, tile, sums.accumulator)):
+    if not sums.changed and not torch.isfinite(residual).all() and (error := overflow_error(recipe, tile, sums.accumulator)):
         raise error
     limits = thresholds(recipe, sums, probes, added.row_squares) + _tail(recipe) * rounded.row_errors
     worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
-    if (rounded.row_errors > _EXCEEDED * room).any():
+    if sums.changed or (rounded.row_errors > _EXCEEDED * room).any():
         worst.fill_(torch.inf)
     before = residual if stored is seen else _residual(expected, seen, affected)
     return Checked(

@@ -80,7 +80,7 @@ def _arithmetic(problem: Problem, way: Candidate) -> dict[str, int]:
 def _verifier(way: Candidate) -> dict[str, int]:
     tile = way.tile
     columns = way.probes + SIGNS
-    vectors = columns * (tile.cols + 4 * tile.rows + (way.slots[1] + 1) * tile.depth) + (way.slots[0] + 4) * tile.rows
+    vectors = columns * (tile.cols + 4 * tile.rows + (way.slots[1] + 2) * tile.depth) + (2 * way.slots[0] + 5) * tile.rows + 2 * tile.depth
     return {"verifier": 8 * (vectors + PROBE_BLOCK + max(tile.cols, tile.rows, tile.depth))}
 
 
