@@ -11,6 +11,7 @@ import pytest
 from tasks.arithmetic import ARITHMETICS
 from tasks.probes import inflation
 from tasks.search import PROBES
+from tasks.tails import false_alarms, row_limit, single_limit
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -70,6 +71,13 @@ def test_the_bounds_in_the_table_are_the_formulas(name, shown):
 def test_the_inflation_factor_is_the_one_in_the_text():
     factor = f"{inflation(PROBES):.2f}"
     assert f"‖E‖ ≤ {factor} s" in (ROOT / "docs" / "errors.md").read_text()
+
+
+@pytest.mark.parametrize("rows", [32, 64, 512, 8192])
+def test_the_limits_in_the_table_are_the_formulas(rows):
+    alarms = (f"{false_alarms(rows, PROBES, spread):.1e}" for spread in (1.0, 1.2, 1.7))
+    line = f"| {rows} | {row_limit(rows, PROBES):.2f} | {single_limit(rows, PROBES):.2f} | {' | '.join(alarms)} |"
+    assert line in (ROOT / "docs" / "verification.md").read_text()
 
 
 def test_the_exact_ranges_in_the_readme():
