@@ -20,7 +20,7 @@ from storage import Matrix
 from tasks import probing
 from tasks.check import Sums, stored_thresholds
 from tasks.outcome import Certificate
-from tasks.probes import scale_of
+from tasks.probes import SIGNS, scale_of
 from tasks.recipe import Recipe
 from tasks.survey import Operand
 from tasks.verify import measured_bound
@@ -54,7 +54,7 @@ class _Columns:
     col: int
     probes: torch.Tensor
     product: torch.Tensor
-    """B_j G_j, float64 [k, q]."""
+    """B_j G_j, float64 [k, probes + SIGNS]."""
     square: float
     """Squared Frobenius norm of B_j."""
 
@@ -78,7 +78,7 @@ def _probed(recipe: Recipe, product: Matrix, certificate: Certificate) -> Agains
     tiles: list[tuple[int, int]] = []
     squares, worst = 0.0, 0.0
     columns = _columns(recipe)
-    size = max(1, GROUP_BYTES // (8 * recipe.walk.shape[1] * recipe.probes))
+    size = max(1, GROUP_BYTES // (8 * recipe.walk.shape[1] * (recipe.probes + SIGNS)))
     while group := list(islice(columns, size)):
         for place, residual, excess in _rows(recipe, product, group):
             squares, worst = squares + residual, max(worst, excess)
@@ -95,7 +95,7 @@ def _columns(recipe: Recipe) -> Iterator[_Columns]:
         probes = probing.draw(recipe.seed, col, stop - start, recipe.probes)
         if recipe.allow_nonfinite:
             probes[_bad_columns(recipe.b, (start, stop))] = 0
-        product, square = torch.empty(walk.shape[1], recipe.probes, dtype=torch.float64), 0.0
+        product, square = torch.empty(walk.shape[1], recipe.probes + SIGNS, dtype=torch.float64), 0.0
         for rows in _spans(walk.shape[1], (stop - start) * recipe.b.matrix.dtype.itemsize, recipe.b.chunks[0]):
             seen = probing.apply(_read(recipe.b, rows, (start, stop)), probes, _wanted(recipe, norms=True))
             product[slice(*rows)] = seen.product
@@ -105,7 +105,7 @@ def _columns(recipe: Recipe) -> Iterator[_Columns]:
 
 def _rows(recipe: Recipe, product: Matrix, group: list[_Columns]) -> Iterator[tuple[tuple[int, int], float, float]]:
     """Of each tile of these columns: its place, its squared residual, and the largest residual over its threshold."""
-    walk = recipe.walk
+    walk, width = recipe.walk, recipe.probes + SIGNS
     right = torch.cat([columns.product for columns in group], dim=1)
     for row in range(walk.grid[0]):
         rows = row * walk.tile.rows, min((row + 1) * walk.tile.rows, walk.shape[0])
@@ -118,7 +118,7 @@ def _rows(recipe: Recipe, product: Matrix, group: list[_Columns]) -> Iterator[tu
             if recipe.allow_nonfinite:
                 bad |= ~torch.isfinite(block).all(dim=1)
         for index, columns in enumerate(group):
-            part = summed[:, index * recipe.probes : (index + 1) * recipe.probes]
+            part = summed[:, index * width : (index + 1) * width]
             sums = Sums(torch.empty(0, len(columns.probes)), part, squares, columns.square)
             yield (row, columns.col), *_judge(recipe, product, (rows, columns), (sums, bad))
 
@@ -137,7 +137,7 @@ def _judge(
     residual = residual.abs_().nan_to_num_(nan=torch.inf)
     limits = stored_thresholds(recipe, sums, columns.probes, squares)
     worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
-    return float(residual.square().sum()) / recipe.probes, float(worst)
+    return float(residual[:, : recipe.probes].square().sum()) / recipe.probes, float(worst)
 
 
 def _probe(recipe: Recipe, matrix: Matrix, rows: tuple[int, int], columns: _Columns) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -3,7 +3,7 @@
     scale, add C0, round to the type  ->  probe  ->  round to storage's steps, if it has a share  ->  probe again, accept or refuse
 
 What is accepted is what is stored. How large the arithmetic's error is, is estimated before the second rounding, whose own error is
-computed from every value and not estimated at all.
+computed from every value and not estimated at all. From before it, too, is what the rows look like beside each other.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,8 @@ import torch
 from tasks import probing
 from tasks.epilogue import finish
 from tasks.nonfinite import Affected, overflow_error
-from tasks.probes import LEAST_NORM, LEAST_SAFE_NORM, checking_roundoff, tail_factor
+from tasks.outliers import NOT_COMPARED, Measure, Rows, compare
+from tasks.probes import LEAST_NORM, LEAST_SAFE_NORM, SIGNS, checking_noise, checking_roundoff, tail_factor
 from tasks.recipe import Recipe
 from tasks.rounding import MARGIN
 from tasks.snapping import Snapped, snap, step_limits, untouched
@@ -29,20 +30,22 @@ class Sums:
 
     accumulator: torch.Tensor
     residual: torch.Tensor
-    """A (B G), float64 [rows, q]."""
+    """A (B G), float64 [rows, probes + SIGNS]."""
     squares_a: torch.Tensor
     """Squared norms of the rows of A, float64 [rows]."""
     square_b: float = 0.0
     """Squared Frobenius norm of the column panel of B."""
     bytes_read: int = 0
+    changed: bool = False
+    """Whether a slab of A is no longer what it was when it was read."""
 
     @classmethod
     def zero(cls, accumulator: torch.Tensor, probes: int) -> "Sums":
-        """Nothing yet, for an accumulator that the first slab fills."""
+        """Nothing yet, for an accumulator that the first slab fills and so many Gaussian probes."""
         rows, device = accumulator.shape[0], accumulator.device
         return cls(
             accumulator,
-            torch.zeros(rows, probes, dtype=torch.float64, device=device),
+            torch.zeros(rows, probes + SIGNS, dtype=torch.float64, device=device),
             torch.zeros(rows, dtype=torch.float64, device=device),
         )
 
@@ -54,10 +57,12 @@ class Checked:
     worst: float
     """Largest residual over its threshold."""
     square_residual: float
-    """Mean over the probes of the squared residual, before rounding for storage: what that changed is known and need not be estimated."""
+    """Mean over the Gaussian probes of the squared residual, before rounding for storage: what that changed is known, not estimated."""
     square_c0: float
     rounded: Snapped
     """What rounding before storage did."""
+    rows: Rows
+    """How the rows compare, before that rounding."""
 
     @property
     def accepted(self) -> bool:
@@ -78,18 +83,31 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
     stored = seen if rounded.exponent is None else probing.apply(sums.accumulator, probes, replace(wanted, norms=False))
     expected = recipe.alpha * sums.residual + recipe.beta * added.product
     residual = _residual(expected, stored, affected)
-    if not torch.isfinite(residual).all() and (error := overflow_error(recipe, tile, sums.accumulator)):
+    if not sums.changed and not torch.isfinite(residual).all() and (error := overflow_error(recipe, tile, sums.accumulator)):
         raise error
     limits = thresholds(recipe, sums, probes, added.row_squares) + _tail(recipe) * rounded.row_errors
     worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
-    if (rounded.row_errors > _EXCEEDED * room).any():
+    if sums.changed or (rounded.row_errors > _EXCEEDED * room).any():
         worst.fill_(torch.inf)
+    before = residual if stored is seen else _residual(expected, seen, affected)
     return Checked(
         worst=float(worst.nan_to_num(nan=torch.inf)),
-        square_residual=float(_residual(expected, seen, affected).square().sum()) / recipe.probes,
+        square_residual=float(before[:, : recipe.probes].square().sum()) / recipe.probes,
         square_c0=float(added.row_squares.sum()),
         rounded=rounded,
+        rows=_rows(recipe, sums, before, added.row_squares, affected),
     )
+
+
+def _rows(recipe: Recipe, sums: Sums, residual: torch.Tensor, squares_c0: torch.Tensor, affected: Affected) -> Rows:
+    """How the rows compare, without those that NaN or infinity reaches; with none where the arithmetic is exact."""
+    if recipe.exact:
+        return NOT_COMPARED
+    scale, cols = _counted(recipe, sums, squares_c0), sums.accumulator.shape[1]
+    scale[sorted(affected.rows)] = 0
+    lost = _lost(recipe, sums.squares_a.sqrt(), sums.square_b**0.5, cols)
+    noise = checking_noise(recipe.walk.shape[1], cols, recipe.arithmetic.accumulate)
+    return compare(residual, recipe.probes, Measure(scale, lost, noise))
 
 
 def _residual(expected: torch.Tensor, seen: probing.Pass, affected: Affected) -> torch.Tensor:
@@ -104,11 +122,15 @@ def _room(recipe: Recipe, sums: Sums, squares_c0: torch.Tensor) -> torch.Tensor:
 
     Nothing that the certificate will not count: no norm too small to be known, no row of which underflow may take as much as the margin.
     """
-    norms_a, norm_b = sums.squares_a.sqrt(), sums.square_b**0.5
-    counted = _relative(recipe, _safe(norms_a), norm_b if norm_b >= LEAST_SAFE_NORM else 0.0, _safe(squares_c0.sqrt()))
-    room = recipe.share * counted
-    lost = _lost(recipe, norms_a, norm_b, sums.accumulator.shape[1])
+    room = recipe.share * _counted(recipe, sums, squares_c0)
+    lost = _lost(recipe, sums.squares_a.sqrt(), sums.square_b**0.5, sums.accumulator.shape[1])
     return torch.where(lost <= MARGIN * room, room, 0.0)
+
+
+def _counted(recipe: Recipe, sums: Sums, squares_c0: torch.Tensor) -> torch.Tensor:
+    """What the error of each row is relative to, from the norms that are surely known."""
+    norm_b = sums.square_b**0.5
+    return _relative(recipe, _safe(sums.squares_a.sqrt()), norm_b if norm_b >= LEAST_SAFE_NORM else 0.0, _safe(squares_c0.sqrt()))
 
 
 def _safe(norms: torch.Tensor) -> torch.Tensor:
@@ -144,7 +166,7 @@ def _relative(recipe: Recipe, norms_a: torch.Tensor, norm_b: float, norms_c0: to
 
 
 def _tail(recipe: Recipe) -> float:
-    return tail_factor(recipe.walk.shape[0] * recipe.walk.grid[1] * recipe.probes)
+    return tail_factor(recipe.walk.shape[0] * recipe.walk.grid[1] * (recipe.probes + SIGNS))
 
 
 def _lost(recipe: Recipe, norms_a: torch.Tensor, norm_b: float, cols: int) -> torch.Tensor:

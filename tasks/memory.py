@@ -15,6 +15,7 @@ from tasks.arithmetic import Arithmetic
 from tasks.candidate import Candidate
 from tasks.compression import sample_bytes
 from tasks.plan import TileShape
+from tasks.probes import SIGNS
 from tasks.survey import Operand, Problem
 
 PROBE_BLOCK = 1 << 17
@@ -93,9 +94,9 @@ def padded_probes(probes: int) -> int:
 
 
 def _verifier(way: Candidate) -> dict[str, int]:
-    tile, probes = way.tile, padded_probes(way.probes)
-    lines = tile.cols + 4 * tile.rows + (way.slots[1] + 1) * tile.depth + max(tile.cols, tile.depth)
-    vectors = probes * lines + way.slots[0] * tile.rows
+    tile, columns = way.tile, padded_probes(way.probes + SIGNS)
+    lines = tile.cols + 4 * tile.rows + (way.slots[1] + 2) * tile.depth + max(tile.cols, tile.depth)
+    vectors = columns * lines + (2 * way.slots[0] + 5) * tile.rows + 2 * tile.depth
     return {"verifier": 8 * (vectors + PROBE_BLOCK + max(tile.cols, tile.rows, tile.depth))}
 
 

@@ -59,6 +59,16 @@ class Measurement:
     """Measured bound of its error relative to its own scale; None where its arithmetic certifies what was asked."""
     missed: bool = False
     """Whether `error` is more than was asked."""
+    rows: int = 0
+    """Rows that were compared with each other; 0 where the arithmetic is exact, or the record older than such comparisons."""
+    typical: float = 0.0
+    """Median over these rows of the error that the Gaussian probes see before rounding for storage, in the norm of the certificate."""
+    outlier: float = 0.0
+    """Largest such error of a row over `typical`."""
+    outlier_single: float = 0.0
+    """Largest sum of a row's error with random signs over `typical`: a wrong element shows whole."""
+    confirmed: bool = False
+    """Computed twice, because it stood out, and found the same."""
 
     @property
     def verdict(self) -> Verdict:
@@ -93,6 +103,24 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Retired:
+    """A worker that computed tiles wrong, and got no more."""
+
+    worker: str
+    """Its address."""
+    host: str
+    """Name or address of its host; empty where unknown."""
+    tiles: tuple[int, ...]
+    """Places in the walk of the tiles that it computed wrong."""
+
+    @property
+    def line(self) -> str:
+        """What to tell."""
+        tiles = ", ".join(map(str, self.tiles))
+        return f"worker {self.worker} on host {self.host or 'unknown'} computed {len(self.tiles)} tiles wrong ({tiles})"
+
+
+@dataclass(frozen=True)
 class Outcome:
     """All tiles of a run."""
 
@@ -100,11 +128,13 @@ class Outcome:
     seconds: float
     """First tile sent to last tile recorded."""
     retried: int
-    """Tiles computed again, after a failed check or a lost worker."""
+    """Tiles computed again, after a failed check, an alarm or a lost worker."""
     resumed: int = 0
     """Tiles found done in the journal."""
     missed: int = 0
     """Computations that were sound but not as exact as asked, and repeated in a better arithmetic."""
+    retired: tuple[Retired, ...] = ()
+    """Workers that computed wrong tiles; none of these is in the product."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +152,7 @@ class Certificate:
     guarantee: str
     arithmetic: str
     probes: int
+    """Gaussian columns, of which `measured` is made."""
     seed: int
     exact: bool
     norm_a: float

@@ -115,7 +115,7 @@ class Plan:
     """No schedule with this memory moves fewer bytes."""
     choices: tuple[Choice, ...]
     probes: int
-    """Gaussian probe columns of the verifier."""
+    """Gaussian probe columns of the verifier; one of random signs comes with them."""
     seed: int
     warnings: tuple[str, ...] = ()
     shard: tuple[int, int] | None = None

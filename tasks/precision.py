@@ -19,8 +19,8 @@ _FLOATS = ("float16", "float32", "float64")
 
 MISSING = "not available"
 
-PROBES = 8
-"""Gaussian columns of the verifier; `tasks.probes` says what they prove."""
+PROBES = 10
+"""Gaussian columns of the verifier, beside that of random signs; `tasks.probes` says what they prove."""
 
 DOUBT_OF_A_TILE = 1e-5
 """Share of the allowed doubt that one tile of a few dozens has."""

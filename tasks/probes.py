@@ -8,22 +8,30 @@ Up to the rounding of this very computation (`checking_roundoff`), R = E G, so f
 
     R_ig ~ N(0, ||e_i||^2).
 
-Two uses:
+One more column of random signs S, the Rademacher probe, shows a single wrong element D whole: |e_i S| = |D| whatever the signs.
+Of any row it is sub-Gaussian, P(|e_i S| > t ||e_i||) <= 2 exp(-t^2 / 2) as for a Gaussian column (Hoeffding 1963, theorem 2).
+
+Three uses:
 
 - *Is the tile right?* The certified bound gives ||e_i|| <= eps ||a_i|| ||B||_F. A sound tile exceeds the threshold
-  tau_i = t eps ||a_i|| ||B||_F with t = sqrt(2 ln(2 N / delta)) in any of the run's N residuals with probability at most
-  delta (union bound over Gaussian tails, P(|z| > t) <= 2 exp(-t^2 / 2)).
-- *How large is the error?* s^2 = ||R||_F^2 / q is unbiased for ||E||_F^2. Written with the eigenvalues w_i of E' E it is
-  sum_i w_i chi2_q / q, and for x < 1, with W = sum w_i, Chernoff's bound gives
+  tau_i = t eps ||a_i|| ||B||_F with t = sqrt(2 ln(2 N / delta)) in any of the run's N residuals, signs included, with
+  probability at most delta (union bound over the tails, P(|z| > t) <= 2 exp(-t^2 / 2)).
+- *How large is the error?* By the Gaussian columns alone, s^2 = ||R||_F^2 / q is unbiased for ||E||_F^2. Written with the
+  eigenvalues w_i of E' E it is sum_i w_i chi2_q / q, and for x < 1, with W = sum w_i, Chernoff's bound gives
 
       P(s^2 <= x W) <= min over u of exp(u x) prod_i (1 + 2 u w_i / (q W))^(-q/2) <= (x exp(1 - x))^(q/2)
 
   because prod (1 + c w_i / W) >= 1 + c, whatever the eigenvalues. So ||E||_F <= s / sqrt(x) with confidence 1 - delta,
   where x exp(1 - x) = delta^(2/q): `inflation` is 1 / sqrt(x). The same holds for all tiles together, since tiles of one
   tile column share G and tile columns draw their own.
+- *Does a row, or a tile, stand out from the others?* The largest sound error is far above the usual one. `tasks.tails` derives
+  how far a row may stand out, `tasks.alarm` decides.
 """
 
 from math import exp, fsum, log, prod, sqrt
+
+SIGNS = 1
+"""Probe columns of random signs, beside the Gaussian ones."""
 
 CONFIDENCE = 0.999
 """Of the measured error bound, for the whole result."""
@@ -86,3 +94,13 @@ def checking_roundoff(depth: int, cols: int, probe_norm: float) -> float:
     products with the stored tile add `cols` terms more (Higham, section 3.5).
     """
     return 1.1 * (depth + 2 * cols + 16) * 2.0**-53 * probe_norm
+
+
+def checking_noise(depth: int, cols: int, accumulate: str) -> float:
+    """What the check's own rounding usually leaves of a row, relative to ||a_i|| ||B||_F: not a bound, but a floor for comparisons.
+
+    The sums of `checking_roundoff` with rounding errors that are independent of each other, so with the root of their number
+    (Higham and Mary 2019). Where the product is accumulated in float64 its own error is no larger, and a tile shows the
+    noise of its check by itself: there the floor is one rounding of an unstructured product, ||a_i|| ||B||_F / sqrt(depth).
+    """
+    return 2.0**-53 * (depth**-0.5 if accumulate == "float64" else (depth + 2 * cols + 16) ** 0.5)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from tasks.memory import PROBE_BLOCK, padded_probes
+from tasks.probes import SIGNS
 
 LOST_SQUARE = 5e-324
 """The smallest float64."""
@@ -23,9 +24,14 @@ class Pass:
 
 
 def draw(seed: int, column: int, size: int, probes: int) -> torch.Tensor:
-    """The Gaussian probe vectors of a tile column: float64 [size, probes], the same on every worker and device."""
+    """The probe vectors of a tile column, the same on every worker and device: float64 [size, probes + SIGNS].
+
+    `probes` Gaussian columns, then those of random signs.
+    """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + column)
-    return torch.randn(size, probes, generator=generator, dtype=torch.float64)
+    gaussian = torch.randn(size, probes, generator=generator, dtype=torch.float64)
+    signs = torch.randint(2, (size, SIGNS), generator=generator, dtype=torch.float64).mul_(2).sub_(1)
+    return torch.cat([gaussian, signs], dim=1)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ WRITTEN_BYTES = 16 << 20
 TOUCHED_BYTES = 32 << 20
 """Fresh memory that is touched, four times without giving it back in between: on a virtual machine the host faults, too."""
 
-PROBES = 8
+PROBES = 10
 
 Key = tuple[str, str, str]
 """Arithmetic, device, library."""

@@ -86,6 +86,7 @@ class Report:
             "tiles_resumed": outcome.resumed,
             "tiles_retried": outcome.retried,
             "tiles_missed": outcome.missed,
+            "workers_retired": [asdict(worker) for worker in outcome.retired],
             "multiply_seconds": outcome.seconds,
         }
         stored = self.stored
@@ -180,5 +181,6 @@ def _surprises(report: Report) -> list[str]:
         by_arithmetic = ", ".join(f"{plural(count, 'tile')} in {name}" for name, count in report.certificate.arithmetics.items())
         found.append(f"{plural(outcome.missed, 'tile')} missed max-error and were computed again: the product is {by_arithmetic}")
     if outcome.retried > outcome.missed:
-        found.append(f"{plural(outcome.retried - outcome.missed, 'tile')} computed again after a failed check or a lost worker")
+        found.append(f"{plural(outcome.retried - outcome.missed, 'tile')} computed again after a failed check, an alarm or a lost worker")
+    found += (f"{worker.line} and got no more: check this hardware (the product holds none of these)" for worker in outcome.retired)
     return found

@@ -2,6 +2,7 @@
 
     journal   {"kind": "run", version, job, inputs, plan, spec}   what was started
               {"kind": "tile", tile: Measurement} *               what is done
+              {"kind": "retract", index} *                        a tile that looked wrong: not done, until it is recorded again
 
 What the caller asks now, the inputs and the version must be those that the run started with. A difference is named, and the
 run refused: an unfinished product is never thrown away, and never mixed with another one.
@@ -77,9 +78,14 @@ class Unfinished:
 
     @cached_property
     def tiles(self) -> tuple[Measurement, ...]:
-        """Its finished tiles in the order of the walk; of a tile that was recorded twice, the last record."""
-        found = [_MEASUREMENT.validate_python(record["tile"]) for record in self.records if record["kind"] == "tile"]
-        latest = {tile.index: tile for tile in found}
+        """Its finished tiles in the order of the walk; of a tile that was recorded twice, the last record, if it is not retracted."""
+        latest: dict[int, Measurement] = {}
+        for record in self.records:
+            if record["kind"] == "tile":
+                tile = _MEASUREMENT.validate_python(record["tile"])
+                latest[tile.index] = tile
+            elif record["kind"] == "retract":
+                latest.pop(cast("int", record["index"]), None)
         return tuple(latest[index] for index in sorted(latest))
 
 
@@ -199,6 +205,11 @@ def read_plan(value: object) -> Plan:
 def tile_record(tile: Measurement) -> Record:
     """The record of a finished tile."""
     return {"kind": "tile", "tile": json.loads(_MEASUREMENT.dump_json(tile))}
+
+
+def retract_record(index: int) -> Record:
+    """The record that a tile recorded before may be wrong."""
+    return {"kind": "retract", "index": index}
 
 
 def input_stamps(problem: Problem) -> dict[str, str]:

@@ -5,8 +5,9 @@
 A future is released as soon as its record is here: what Dask no longer holds, a dead worker cannot make it compute again.
 The journal is synced every SYNC_SECONDS: a power failure costs the tiles in flight and those recorded since; a killed process
 costs the tiles in flight alone.
-A tile that its probes refuse is computed once more, elsewhere and from fresh buffers; a tile whose worker died is given to
-another. Nothing else is retried: bad input stays bad.
+A tile that its probes refuse, or that stands out from the others, is computed once more, elsewhere and from fresh buffers
+(`tasks.doubts` rules what becomes of it); a tile whose worker died is given to another. Nothing else is retried: bad input stays
+bad. What stands out was recorded when it landed, so that is taken back in the journal first.
 """
 
 from collections import Counter
@@ -20,14 +21,16 @@ from time import monotonic, sleep
 from distributed import CancelledError, Future, KilledWorker, as_completed
 
 from storage import OpenJournal, TakenOver
+from tasks.alarm import yard_of
 from tasks.ascent import Ascent
 from tasks.clusters import Cluster
+from tasks.doubts import Doubts
 from tasks.errors import GemmflowError, NotCertified, WorkersLost
-from tasks.outcome import Measurement, Outcome, Progress, Verdict
+from tasks.outcome import Measurement, Outcome, Progress
 from tasks.prepare import Run
 from tasks.progress import Estimate
 from tasks.remote import compute_tile, release
-from tasks.resume import tile_record
+from tasks.resume import retract_record, tile_record
 from tasks.walk import Queues
 
 WINDOW = 2
@@ -51,7 +54,8 @@ Observer = Callable[[Progress], None]
 def multiply(run: Run, cluster: Cluster, observe: Observer) -> Outcome:
     """Compute every tile of the run; returns the workers' records.
 
-    Raises what a tile raises (NonFinite, CorruptData, DiskFull), NotCertified when a tile fails its check twice, WorkersLost.
+    Raises what a tile raises (NonFinite, CorruptData, DiskFull), NotCertified when a tile fails its check twice or
+    every worker computes wrong tiles, WorkersLost.
     Staging is kept then, and the message names it.
     """
     with run.hold.journal() as journal:
@@ -100,17 +104,14 @@ class _Drive:
         self.load = Counter[str]()
         """Tiles in flight by worker."""
         self.deaths: Counter[int] = Counter()
-        self.refused: dict[int, str] = {}
         self.missed: list[Measurement] = []
         """Tiles that were computed again in a better arithmetic, oldest first."""
-        self.done: list[Measurement] = list(run.resumed)
+        self.again: Counter[int] = Counter()
+        """Times that a tile was computed again because it was in doubt."""
+        self.retracted: set[int] = set()
+        self.done = {tile.index: tile for tile in run.resumed}
+        self.doubts = Doubts(yard_of(run.plan), run.resumed)
         self.estimate = Estimate(run.plan, run.problem, run.resumed, len(run.pending))
-        self.follow: dict[Verdict, Callable[[Measurement], None]] = {
-            "accepted": self._accept,
-            "missed": self._miss,
-            "refused": self._refuse,
-        }
-        """What follows from what the probes say of a tile."""
         self.completed = as_completed(loop=cluster.client.loop)
         self.over = Event()
 
@@ -128,6 +129,8 @@ class _Drive:
         started = monotonic()
         Thread(target=self._watch, name="workers watch", daemon=True).start()
         self._fly_pilots()
+        if not self.left:
+            self._look(None)
         for _ in range(WINDOW):
             for worker in self.workers:
                 self._send_next(worker)
@@ -136,9 +139,9 @@ class _Drive:
         if self.left:
             raise WorkersLost(f"{self.left} tiles were never computed: no worker is left")
         self.journal.sync()
-        retried = sum(self.deaths.values()) + len(self.refused) + len(self.missed)
-        every = tuple(sorted(self.done, key=lambda tile: tile.index))
-        return Outcome(every, monotonic() - started, retried, len(self.run.resumed), len(self.missed))
+        every = tuple(self.done[index] for index in sorted(self.done))
+        retried = self.deaths.total() + self.again.total() + len(self.missed)
+        return Outcome(every, monotonic() - started, retried, len(self.run.resumed), len(self.missed), self.doubts.retired)
 
     def _fly_pilots(self) -> None:
         """Compute the first tiles, and find out where the others start; what missed is then computed again."""
@@ -175,7 +178,8 @@ class _Drive:
                     self.cluster.client.cancel([flight.future for flight in list(self.flying.values())])
 
     def _send_next(self, worker: str) -> None:
-        index = self.queues.next_for(worker, idle=not self.load[worker])
+        fit = self.doubts.fit([worker])
+        index = self.queues.next_for(worker, idle=not self.load[worker]) if fit else None
         if index is not None:
             self._send(index, worker)
 
@@ -184,7 +188,7 @@ class _Drive:
             compute_tile,
             self.ascent.recipe(index),
             self.recipe.walk[index],
-            1 if index in self.refused else 0,
+            int(index in self.again),
             workers=[worker],
             allow_other_workers=True,
             pure=False,
@@ -205,13 +209,22 @@ class _Drive:
             del self.flying[future.key]  # only now: a record that died with its worker is waited for like any other
             self.load[flight.worker] -= 1
             future.release()
-        self.follow[measurement.verdict](measurement)
+        if measurement.verdict == "missed":
+            self._miss(measurement)
+            return measurement.worker
+        record = self.doubts.hear(measurement)
+        if record is not None:
+            self._accept(record)
+        else:
+            self._compute_again(measurement.index)
+        self._look(record)
         return measurement.worker
 
     def _accept(self, measurement: Measurement) -> None:
-        self.done.append(measurement)
+        self.done[measurement.index] = measurement
         self.journal.append(tile_record(measurement))
-        self.observe(self.estimate.after(measurement))
+        if measurement.index not in self.retracted:
+            self.observe(self.estimate.after(measurement))
 
     def _miss(self, measurement: Measurement) -> None:
         self.ascent.missed(measurement)
@@ -219,28 +232,41 @@ class _Drive:
         if not self.pilots:
             self._send(measurement.index, measurement.worker)
 
-    def _refuse(self, measurement: Measurement) -> None:
-        index = measurement.index
-        if index in self.refused:
-            raise NotCertified(
-                f"tile {index} (row {measurement.row}, column {measurement.col}) is {measurement.worst:.3g} times outside its bound, "
-                f"computed by {self.refused[index]} and again by {measurement.worker}: check this hardware"
-            )
-        self.refused[index] = measurement.worker
-        others = [worker for worker in self.cluster.workers if worker != measurement.worker]
-        self._send(index, others[index % len(others)] if others else measurement.worker)
+    def _look(self, landed: Measurement | None) -> None:
+        """Take back what stands out, if anything does, and compute it again."""
+        suspect = self.doubts.suspect(landed, self.done, over=not self.left)
+        if suspect is not None:
+            self.journal.append(retract_record(suspect.index))
+            self.journal.sync()
+            self.retracted.add(suspect.index)
+            del self.done[suspect.index]
+            self._compute_again(suspect.index)
+        if self.doubts.retired:
+            self._fit()
+
+    def _compute_again(self, index: int) -> None:
+        self.again[index] += 1
+        self._send(index, self.doubts.next_for(index, self._fit()))
+
+    def _fit(self) -> list[str]:
+        """The workers that may compute, at least one; raises NotCertified where all that are alive computed wrong tiles, WorkersLost."""
+        fit = self.doubts.fit(alive := self._living())
+        if alive and not fit:
+            wrong = " and ".join(one.line for one in self.doubts.retired)
+            raise NotCertified(f"{wrong}, and no other worker is left: check this hardware")
+        if not alive:
+            raise WorkersLost(f"no worker is left, {self.left} of {self.run.plan.tiles} tiles are not computed: see why they died")
+        return fit
 
     def _lost(self, index: int, error: BaseException) -> str:
         if self.lost:
             raise self.run.hold.taken_over()
         self.deaths[index] += 1
-        alive = self._living()
-        if not alive:
-            raise WorkersLost(f"no worker is left, {self.left} of {self.run.plan.tiles} tiles are not computed: see why they died")
+        fit = self._fit()
         if self.deaths[index] > MOST_DEATHS:
             raise WorkersLost(f"tile {index} lost its worker {self.deaths[index]} times ({error}): see why, memory first")
-        self._send(index, alive[index % len(alive)])
-        return alive[index % len(alive)]
+        self._send(index, fit[index % len(fit)])
+        return fit[index % len(fit)]
 
     def _living(self) -> tuple[str, ...]:
         """The workers that are there, after a while if all of them are just being replaced."""

@@ -26,6 +26,7 @@ from tasks.proof import tile_bound
 from tasks.recipe import Recipe
 from tasks.resident import peak_resident_bytes
 from tasks.walk import Tile
+from tasks.witness import has_changed, signs
 from tasks.workspace import Lanes, Slab, release, workspace_for
 
 _ONE_AT_A_TIME = Lock()
@@ -37,7 +38,7 @@ class _ColumnsFound(Exception):
 
 
 def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
-    """Compute, verify and store one tile; a second attempt trusts no buffer of the first.
+    """Compute, verify and store one tile; a second attempt trusts no buffer of the first, and no tile those of a refused one.
 
     Raises NonFinite (unless allowed), CorruptData naming the input chunk, DiskFull.
     """
@@ -50,6 +51,7 @@ def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
         found = _measurement(work, started, sums, checked)
         work.lanes.lap("verify")
         if not found.accepted:
+            release()
             return found
         chunks = store_tile(recipe, tile, sums.accumulator, work.lanes)
         return replace(found, chunks=chunks, finished=time.time(), peak_bytes=peak_resident_bytes())
@@ -101,7 +103,7 @@ class _Work:
             space.device.synchronize()
             self.lanes.lap("multiply")
             self._probe_b(b, probes, span)
-            self._probe_a(a, b, sums, span)
+            self._probe_a((a, b), sums, index, span)
             space.device.synchronize()
             self.lanes.lap("verify")
         return sums
@@ -121,17 +123,22 @@ class _Work:
                 raise _ColumnsFound
         b.probed, b.square = seen.product, float(seen.row_squares.sum())
 
-    def _probe_a(self, a: Slab, b: Slab, sums: Sums, span: tuple[int, int]) -> None:
-        """Add A (B G) to the residual; the row norms of A once for every slab that was read."""
-        seen = probing.apply(a.values, b.probe_product, probing.Wanted(norms=a.row_squares is None, clean=bool(a.bad_rows)))
+    def _probe_a(self, slabs: tuple[Slab, Slab], sums: Sums, index: int, span: tuple[int, int]) -> None:
+        """Add A (B G) to the residual; the row norms of A once for every slab that was read, and whether it is still the same."""
+        a, b = slabs
+        depth = span[1] - span[0]
+        vectors = torch.cat([b.probe_product, signs(self.recipe.seed, index, depth, b.probe_product.device)], dim=1)
+        seen = probing.apply(a.values, vectors, probing.Wanted(norms=a.row_squares is None, clean=bool(a.bad_rows)))
         if a.row_squares is None and not torch.isfinite(seen.row_squares).all():
             a.bad_rows = bad_places(a.values, 0)
             if not (a.bad_rows and self.recipe.allow_nonfinite):
                 raise input_error("A", self.recipe.a, a.values, (self.tile.rows[0], span[0]))
-            seen = probing.apply(a.values, b.probe_product, probing.Wanted(norms=True, clean=True))
+            seen = probing.apply(a.values, vectors, probing.Wanted(norms=True, clean=True))
         a.row_squares = seen.row_squares if a.row_squares is None else a.row_squares
+        a.witness = seen.product[:, -1].clone() if a.witness is None else a.witness
+        sums.changed |= has_changed(a.witness, seen.product[:, -1], a.row_squares, depth)
         self.affected.rows |= a.bad_rows
-        sums.residual += seen.product
+        sums.residual += seen.product[:, :-1]
         sums.squares_a += a.row_squares
         sums.square_b += b.square
 
@@ -163,6 +170,10 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked) -> M
         rung=recipe.rung,
         error=error,
         missed=recipe.proof is not None and error is not None and not error <= recipe.proof.asked,
+        rows=checked.rows.count,
+        typical=checked.rows.typical,
+        outlier=checked.rows.outlier,
+        outlier_single=checked.rows.single,
     )
 
 

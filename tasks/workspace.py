@@ -53,6 +53,8 @@ class Slab:
     """op-oriented view of the slot's buffer."""
     row_squares: torch.Tensor | None = None
     """Squared norms of its rows (A)."""
+    witness: torch.Tensor | None = None
+    """Its row sums with random signs when it was read (A)."""
     square: float = 0.0
     """Squared Frobenius norm (B), once probed."""
     probed: torch.Tensor | None = None

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tasks.ladder import ARITHMETICS
+from tasks.precision import PROBES
 from tasks.probes import inflation
+from tasks.tails import false_alarms, row_limit, single_limit
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -67,7 +69,15 @@ def test_the_bounds_in_the_table_are_the_formulas(name, shown):
 
 
 def test_the_inflation_factor_is_the_one_in_the_text():
-    assert f"{inflation(8):.2f}" == "3.77"
+    factor = f"{inflation(PROBES):.2f}"
+    assert f"‖E‖ ≤ {factor} s" in (ROOT / "docs" / "errors.md").read_text()
+
+
+@pytest.mark.parametrize("rows", [32, 64, 512, 8192])
+def test_the_limits_in_the_table_are_the_formulas(rows):
+    alarms = (f"{false_alarms(rows, PROBES, spread):.1e}" for spread in (1.0, 1.2, 1.7))
+    line = f"| {rows} | {row_limit(rows, PROBES):.2f} | {single_limit(rows, PROBES):.2f} | {' | '.join(alarms)} |"
+    assert line in (ROOT / "docs" / "verification.md").read_text()
 
 
 def test_the_exact_ranges_in_the_readme():

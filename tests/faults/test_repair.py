@@ -71,6 +71,22 @@ def spoil(factor: float) -> None:
     kernels.KERNELS.update({name: spoiled(honest) if factor else honest for name, honest in kernels.HONEST.items()})
 
 
+def spoil_encoded(key: str) -> None:
+    """Let this worker flip a bit of what it writes to this key, after its checksum (run on workers); "" heals it."""
+    from storage import write
+
+    honest = getattr(write, "honest_replace", write.replace_file)
+
+    def flipped(path, parts, sync):
+        if key and path.endswith(key):
+            content = bytearray(b"".join(bytes(part) for part in parts))
+            content[len(content) // 2] ^= 4
+            parts = (bytes(content),)
+        honest(path, parts, sync)
+
+    write.honest_replace, write.replace_file = honest, flipped
+
+
 @pytest.fixture
 def another_processor(cluster: Cluster):
     """The workers give other bits from now on: by rounding (1e-7), or by far."""
@@ -91,6 +107,20 @@ def test_damaged_chunks_are_computed_again_bit_for_bit(stored: Lab) -> None:
     assert (stored.world.chunks(), stored.world.root()) == (chunks, root)
     assert verify(stored, "--full", "--expect-root", root).code == 0
     assert stored.world.beside() == []
+
+
+def test_output_that_flips_after_its_checksum_is_found_and_mended(lab: Lab, cluster: Cluster) -> None:
+    """The probes saw what was encoded, and that was right: only the checksum knows."""
+    cluster.run_on_workers(spoil_encoded, "c/3/5")
+    try:
+        assert lab.run().code == 0
+    finally:
+        cluster.run_on_workers(spoil_encoded, "")
+    root, found = lab.world.root(), verify(lab)
+    assert found.code == 4 and "c/3/5" in found.line
+    mended = repair(lab)
+    assert mended.code == 0 and "1 file repaired, 1 tile computed again: bit for bit what it was" in mended.output
+    assert verify(lab, "--full", "--against-inputs", "--expect-root", root).code == 0
 
 
 def test_what_others_put_into_a_result_is_not_deleted(stored: Lab) -> None:

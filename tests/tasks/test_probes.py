@@ -81,6 +81,14 @@ def test_nan_shows_in_the_sums_unless_it_is_cleaned():
     assert cleaned.row_squares.tolist() == pytest.approx([4, 3, 4])
 
 
+def test_the_last_column_is_of_random_signs():
+    drawn = probing.draw(1, 2, 4000, 10)
+    assert drawn.shape == (4000, 11)
+    assert set(drawn[:, -1].tolist()) == {-1.0, 1.0}
+    assert abs(float(drawn[:, -1].mean())) < 0.1
+    assert abs(float((drawn[:, -1] * drawn[:, 0]).mean())) < 0.1, "drawn apart from the others"
+
+
 def test_probes_repeat_and_differ_by_column():
     assert torch.equal(probing.draw(1, 2, 10, 3), probing.draw(1, 2, 10, 3))
     assert not torch.equal(probing.draw(1, 2, 10, 3), probing.draw(1, 3, 10, 3))

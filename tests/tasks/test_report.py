@@ -45,7 +45,10 @@ def test_key_tree_is_the_golden_one():
     [
         ("problem", "m k n dtype_a dtype_b dtype_out flops bytes_a bytes_b bytes_out"),
         ("plan", "arithmetic tile grid residency workers threads_per_worker lower_bound_bytes predicted"),
-        ("measured", "seconds startup_seconds lanes bytes_read bytes_written peak_memory_bytes tiles tiles_resumed tiles_retried"),
+        (
+            "measured",
+            "seconds startup_seconds lanes bytes_read bytes_written peak_memory_bytes tiles tiles_resumed tiles_retried workers_retired",
+        ),
         ("error", "asked promised measured confidence guarantee probes seed"),
         ("storage", "codec why ratio bytes_stored root"),
     ],

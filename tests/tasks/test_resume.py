@@ -6,12 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from storage import Start, create_staging, find_staging
+from storage import Start, create_staging, discard, find_staging
 from storage.journal import Journal
 from tasks import resume
 from tasks.errors import Refused
 from tasks.job import make_job
-from tasks.resume import describe, find_unfinished, input_stamps, plan_json, plan_or_resume, read_plan, run_record, tile_record
+from tasks.resume import (
+    Unfinished,
+    describe,
+    find_unfinished,
+    input_stamps,
+    plan_json,
+    plan_or_resume,
+    read_plan,
+    retract_record,
+    run_record,
+    tile_record,
+)
 from tasks.survey import survey
 from tests.tasks.builders import Scene, report
 
@@ -116,6 +127,31 @@ def test_what_follows_a_flipped_bit_is_computed_again(started):
     raw[-3] ^= 8
     path.write_bytes(raw)
     assert len(find_unfinished(job).tiles) == 1
+
+
+def test_a_retracted_tile_is_not_done_until_it_is_recorded_again(started):
+    job, problem, plan, tiles = started
+    spec, first = find_unfinished(job).spec, run_record(job, input_stamps(problem), plan, find_unfinished(job).spec)
+    again = replace(tiles[0], confirmed=True)
+    records = [first, tile_record(tiles[0]), tile_record(tiles[1]), retract_record(0)]
+    for more, done in (
+        ([], (tiles[1],)),
+        ([tile_record(again)], (again, tiles[1])),
+        ([tile_record(again), retract_record(0)], (tiles[1],)),
+    ):
+        discard(find_staging(job_out(job)))
+        create_staging(job_out(job), spec, "power", "r1", Start((*records, *more)))
+        assert find_unfinished(job).tiles == done
+
+
+def test_records_of_before_rows_were_compared_are_read(started):
+    """Their journals lack the fields, and their tiles raise no alarm."""
+    job, _, _, tiles = started
+    record = tile_record(tiles[0])
+    for name in ("rows", "typical", "outlier", "outlier_single", "confirmed"):
+        del record["tile"][name]
+    unfinished = Unfinished(find_unfinished(job).left, (find_unfinished(job).started, record))
+    assert unfinished.tiles == (tiles[0],)
 
 
 def test_a_repair_is_no_run(started):

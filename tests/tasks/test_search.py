@@ -13,8 +13,8 @@ from tasks.ladder import ARITHMETICS
 from tasks.memory import tile_memory
 from tasks.options import crews, depths, edges, outputs
 from tasks.plan import TileShape
-from tasks.precision import Precision
-from tasks.search import MOST_TILES, NEAR_TIE, PROBES, WORTH_HALVING, Fit, Search, first_fastest, settle
+from tasks.precision import PROBES, Precision
+from tasks.search import MOST_TILES, NEAR_TIE, WORTH_HALVING, Fit, Search, first_fastest, settle
 from tests.tasks.machines import GIB, MIB, hardware, job, problem
 from tests.tasks.test_candidate import candidate
 

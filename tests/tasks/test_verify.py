@@ -15,6 +15,7 @@ from tasks.errors import NotCertified
 from tasks.ladder import ARITHMETICS
 from tasks.outcome import Outcome
 from tasks.planner import make_plan
+from tasks.precision import PROBES
 from tasks.prepare import Run
 from tasks.probes import CONFIDENCE, inflation
 from tasks.recipe import walk_of
@@ -75,8 +76,8 @@ def test_the_sums_over_tiles_are_those_of_the_whole_matrices(shape, chunk, alpha
     assert proof.norm_b == pytest.approx(norm(b), rel=1e-12)
     assert proof.norm_c0 == pytest.approx(norm(c0), rel=1e-12)
     scale = abs(alpha) * norm(a) * norm(b) + 0.5 * norm(c0)
-    assert proof.measured == pytest.approx(inflation(8) * norm(residual) / scale, rel=1e-4)
-    assert proof.measured >= inflation(8) * norm(residual) / scale
+    assert proof.measured == pytest.approx(inflation(PROBES) * norm(residual) / scale, rel=1e-4)
+    assert proof.measured >= inflation(PROBES) * norm(residual) / scale
     assert proof.promised >= run.plan.predicted.error_bound
     assert proof.promised == pytest.approx(run.plan.predicted.error_bound, rel=1e-9)
     assert (proof.norm, proof.confidence, proof.asked, proof.seed) == (NORM, CONFIDENCE, run.plan.max_error, run.plan.seed)
@@ -168,7 +169,7 @@ def test_a_product_that_misses_what_was_asked_is_not_certified():
     bad = measurement(square_residual=1.0)
     proof = certify(replace(run, plan=replace(run.plan, max_error=1e-12)), (bad,))
     assert not proof.kept
-    with pytest.raises(NotCertified, match=r"misses max-error 1e-12: \S+ is certified and 3.78 measured; .*kept in /s") as caught:
+    with pytest.raises(NotCertified, match=r"misses max-error 1e-12: \S+ is certified and 3.13 measured; .*kept in /s") as caught:
         verify(replace(run, plan=replace(run.plan, max_error=1e-12)), Outcome((bad,), 1.0, 0))
     assert caught.value.exit_code == 4
     assert verify(run, Outcome((measurement(),), 1.0, 0)).kept
