@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median_low
 
-from tasks.arithmetic import ARITHMETICS
+from tasks.ladder import ARITHMETICS
 from tasks.outcome import Measurement
 from tasks.plan import Plan
 from tasks.probes import checking_noise

@@ -26,7 +26,8 @@ def test_every_row_of_every_table_has_a_rate(hardware):
     for layout in hardware.layouts:
         assert set(layout.rates.flops) == {row.name for row in ARITHMETICS.values() if "cpu" in row.devices}
         assert set(layout.rates.decode) == set(layout.rates.encode) == set(CODECS)
-        assert {name: list(speeds) for name, speeds in layout.rates.gemm.items()} == {name: libraries(name, "cpu") for name in ARITHMETICS}
+        here = {name: libraries(name, "cpu") for name, row in ARITHMETICS.items() if "cpu" in row.devices}
+        assert {name: list(speeds) for name, speeds in layout.rates.gemm.items()} == here
         found = [*layout.rates.flops.values(), *layout.rates.decode.values(), *layout.rates.encode.values()]
         assert min(*found, layout.rates.probe, layout.rates.write, layout.rates.copy, layout.rates.touch) > 1e5
         assert 100 * 2**20 < layout.base_bytes < 600 * 2**20

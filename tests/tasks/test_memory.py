@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from storage.chain import PCODEC_BYTES
 from tasks.candidate import with_slabs
 from tasks.compression import sample_bytes
-from tasks.memory import HEADROOM, PRODUCT_ROWS, tile_memory
+from tasks.memory import HEADROOM, PROBE_BLOCK, PRODUCT_ROWS, tile_memory
 from tests.tasks.machines import matrix, problem
 from tests.tasks.test_candidate import candidate
 
@@ -28,7 +28,7 @@ def test_what_a_float32_worker_holds():
 
 def test_the_verifier_holds_whole_groups_of_probes():
     eleven, group, more = (
-        tile_memory(problem(SHAPE), replace(candidate(SHAPE, (2000, 1000, 300)), probes=probes)).host["verifier"] for probes in (11, 12, 13)
+        tile_memory(problem(SHAPE), replace(candidate(SHAPE, (2000, 1000, 300)), probes=probes)).host["verifier"] for probes in (10, 11, 12)
     )
     assert eleven == group < more
 
@@ -36,8 +36,15 @@ def test_the_verifier_holds_whole_groups_of_probes():
 def test_bfloat16_needs_converted_slabs_and_a_strip_of_the_slab_product():
     way = candidate(SHAPE, (2000, 1000, 300), arithmetic="bfloat16")
     items = tile_memory(problem(SHAPE), way).host
-    assert items["converted slabs"] == (2000 + 1000) * 300 * 2
-    assert items["slab product"] == PRODUCT_ROWS * 1000 * 2
+    passing, scales = 8 * PROBE_BLOCK, 8 * 4 * (2000 + 1000)
+    assert items["converted slabs"] == (2000 + 1000) * 300 * 2 + passing + scales
+    assert items["slab product"] == PRODUCT_ROWS * 1000 * 2 + passing
+
+
+def test_operands_that_need_no_scaling_need_no_strip():
+    halves = problem(SHAPE, ("float16", "float16"))
+    assert tile_memory(halves, candidate(SHAPE, (2000, 1000, 300))).host["slab product"] == 0
+    assert tile_memory(problem(SHAPE), candidate(SHAPE, (2000, 1000, 300))).host["converted slabs"] == 0
 
 
 def test_an_added_matrix_and_input_chunks_are_counted():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import probing
-from tasks.probes import checking_roundoff, inflation, tail_factor
+from tasks.probes import SIGNS, checking_roundoff, inflation, tail_factor
 
 
 @pytest.mark.parametrize("probes", [1, 2, 8, 20])
@@ -115,7 +115,7 @@ def test_any_number_of_probes_and_any_type_give_the_same_bits_twice(dtype, turne
     block = block.T.contiguous().T if turned else block
     vectors = probing.draw(1, 2, 90, probes)
     first, second = (probing.apply(block, vectors, probing.Wanted(norms=True)) for _ in range(2))
-    assert first.product.shape == (70, probes)
+    assert first.product.shape == (70, probes + SIGNS)
     torch.testing.assert_close(first.product, block.double() @ vectors, rtol=1e-12, atol=1e-9)
     torch.testing.assert_close(first.row_squares, block.double().square().sum(dim=1), rtol=1e-12, atol=0)
     assert torch.equal(first.product, second.product)
