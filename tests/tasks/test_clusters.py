@@ -233,8 +233,8 @@ DRIVER = """
     import os, sys, time
     from tasks.clusters import ClusterSpec, open_cluster
     with open_cluster(ClusterSpec("local", workers=2)) as cluster:
-        print(*cluster.run_on_workers(os.getpid).values(), flush=True)
         try:
+            print(*cluster.run_on_workers(os.getpid).values(), flush=True)
             cluster.run_on_workers(time.sleep, 60)
         except KeyboardInterrupt:
             print("interrupted", flush=True)

@@ -1,11 +1,19 @@
 import threading
+from weakref import WeakSet
 
 import pytest
 
+from tasks import gate as gate_module
 from tasks.errors import GemmflowError
 from tasks.gate import Gate, shut_all
 
 PATIENCE = 10
+
+
+@pytest.fixture(autouse=True)
+def none_but_ours(monkeypatch):
+    """Shutting all gates leaves alone those of clusters that other tests share."""
+    monkeypatch.setattr(gate_module, "_GATES", WeakSet())
 
 
 def test_an_open_gate_lets_through():
