@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from tasks.tile import KERNELS
+from tasks.kernels import KERNELS, Adds
 
 Where = Literal["element", "row", "block", "all rows", "slab of A", "slab of B"]
 
@@ -53,16 +53,17 @@ def changed_slab(a: torch.Tensor, b: torch.Tensor, rho: torch.Tensor, fault: Fau
     return a, b
 
 
-def kernel(fault: Fault) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], None]:
+def kernel(fault: Fault) -> Adds:
     """A kernel with the fault, for tiles of one slab: A and B are what the probes saw, the product is not theirs."""
     honest = KERNELS[KERNEL]
+    assert isinstance(honest, Adds)
 
     def broken(accumulator: torch.Tensor, a: torch.Tensor, b: torch.Tensor, beta: float) -> None:
         rho = fault.rho(a, b)
         if fault.where in ("slab of A", "slab of B"):
             a, b = changed_slab(a, b, rho, fault)
-        honest(accumulator, a, b, beta)
+        honest.add(accumulator, a, b, beta)
         if fault.where not in ("slab of A", "slab of B"):
             spoil(accumulator, rho, fault)
 
-    return broken
+    return Adds(broken)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks import tile as module
+from tasks import kernels
 from tasks.alarm import Alarm, Yard, alarms
 from tasks.outcome import Measurement
 from tasks.probes import checking_noise
@@ -36,7 +36,7 @@ def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Computed:
         pair = rng.standard_normal((EDGE, DEPTH)).astype("float32"), rng.standard_normal((DEPTH, EDGE)).astype("float32")
         with monkeypatch.context() as patch:
             if fault:
-                patch.setitem(module.KERNELS, KERNEL, kernel(fault))
+                patch.setitem(kernels.KERNELS, KERNEL, kernel(fault))
             folder = tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}"
             (tile,) = compute(replace(recipe_for(folder, pair, replace(WAY, **way)), seed=seed))
         return tile
