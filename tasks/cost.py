@@ -4,9 +4,10 @@ One worker runs its lanes one after the other (a prefetch thread gains nothing o
 
     read      decoded bytes / decode rate  +  files opened x seconds a file
     multiply  2 m k n / rate               +  traffic of the accumulator, read and written once a slab
+              +  traffic of conversions: a slab is read twice (largest values, slices) and its slices written, once a tile
     verify    elements that pass the probes / probe rate
     encode    bytes of C / encode rate
-    write     bytes of C / write rate, synced or not,, as if compression saved nothing
+    write     bytes of C / write rate, synced or not, as if compression saved nothing
     (read)    the buffers' first touch: their bytes / page-fault rate, once a worker
 
 and the run takes as long as the worker with most tiles, plus a fixed part.
@@ -91,7 +92,8 @@ def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int) -> 
     bytes_written = m * n * np.dtype(way.output.dtype).itemsize
     total = {
         "read": reads.nbytes / _decode_rate(problem, way) + reads.files * SECONDS_PER_FILE,
-        "multiply": problem.flops / rates.flops[way.arithmetic.name] + _accumulator_traffic(way) / rates.copy,
+        "multiply": problem.flops / rates.flops[way.arithmetic.name]
+        + (_accumulator_traffic(way) + _conversion_traffic(problem, way)) / rates.copy,
         "verify": _probed_elements(problem, way) / rates.probe,
         "encode": bytes_written / rates.encode[way.output.codec],
         "write": bytes_written / (rates.write if way.durability == "power" else rates.write_unsynced),
@@ -139,6 +141,17 @@ def _accumulator_traffic(way: Candidate) -> float:
     return 2.0 * m * n * way.grid[2] * ITEMSIZE[way.arithmetic.accumulate]
 
 
+def _conversion_traffic(problem: Problem, way: Candidate) -> float:
+    row = way.arithmetic
+    sliced, (of_a, of_b) = row.slices * ITEMSIZE[row.stored_as], _passed_elements(problem, way)
+    counted = ((problem.a.matrix.dtype, of_a), (problem.b.matrix.dtype, of_b))
+    return sum(count * (2.0 * dtype.itemsize + sliced) for dtype, count in counted if row.converts(dtype.name))
+
+
+def _passed_elements(problem: Problem, way: Candidate) -> tuple[int, int]:
+    """Elements of A and of B, as often as a tile takes them."""
+    return problem.m * problem.k * way.grid[1], problem.k * problem.n * way.grid[0]
+
+
 def _probed_elements(problem: Problem, way: Candidate) -> float:
-    m, k, n = problem.shape
-    return m * k * way.grid[1] + k * n * way.grid[0] + m * n
+    return sum(_passed_elements(problem, way)) + problem.m * problem.n

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tasks.candidate import with_slabs
 from tasks.cost import FIXED_SECONDS, SECONDS_PER_FILE, SECONDS_PER_TILE, estimate, ideal_seconds, least_seconds, planned_reads
+from tasks.ladder import ARITHMETICS
 from tasks.plan import LANES, TileShape
 from tests.tasks.machines import hardware, problem, rates
 from tests.tasks.test_candidate import candidate
@@ -30,6 +31,16 @@ def test_each_lane_is_what_its_rate_says():
     assert cost.lanes["write"] == pytest.approx(cost.bytes_written / speed.write)
     assert cost.lanes["read"] == pytest.approx(cost.bytes_read / speed.decode["none"] + 10**9 / speed.touch)
     assert cost.seconds == pytest.approx(sum(cost.lanes.values()) + 4 * SECONDS_PER_TILE + FIXED_SECONDS)
+
+
+@pytest.mark.parametrize(("name", "read_and_written"), [("float64", 2 * 4 + 8), ("bfloat16", 2 * 4 + 2), ("bfloat16x3", 2 * 4 + 2 * 2)])
+def test_conversion_is_priced_once_a_tile(name, read_and_written):
+    made, way = problem((1000, 600, 800)), way_for((1000, 600, 800), (500, 400, 300))
+    way = replace(way, arithmetic=ARITHMETICS[name], layout=replace(way.layout, rates=rates(gemm={name: {"torch": 1e9}})))
+    accumulator = 2 * 1000 * 800 * 2 * (8 if name == "float64" else 4)
+    converted = (1000 * 600 * 2 + 600 * 800 * 2) * read_and_written
+    expected = 2 * 1000 * 600 * 800 / 1e9 + (accumulator + converted) / rates().copy
+    assert estimate(made, way, 0).lanes["multiply"] == pytest.approx(expected)
 
 
 def test_workers_share_the_work_and_the_slowest_counts():
