@@ -1,13 +1,15 @@
 """Which tiles look corrupted although they are within the a priori bound: those that stand out from what sound rounding shows.
 
     within a tile     its worst row against the median of its rows
-    across the run    its worst row against the usual tile of the run: a wrong slab spoils all rows alike, and none stands out
+    across the run    its worst row against the usual tile of the run in the same arithmetic: a wrong slab spoils all rows alike, and
+                      none stands out
 
 Each once as the Gaussian probes see it and once by random signs; `tasks.tails` derives how far a sound row may go. A tile that
 stands out is computed again (`tasks.doubts`). What shows again is in the data: the level of its kind is raised to `LEEWAY` times
 what was seen, so that data of any kind cost a few tiles computed twice: at most log(range of the excess) / log(LEEWAY) a kind.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median_low
@@ -55,10 +57,10 @@ class Yard:
 
     probes: int
     """Gaussian ones."""
-    noise: float
-    """Of the check itself, in the norm of the certificate: what is smaller stands out nowhere."""
-    reference: float | None = None
-    """`typical` of the run's usual tile; None where there are too few tiles to say."""
+    noises: tuple[float, ...]
+    """By rung, of the check itself, in the norm of the certificate: what is smaller stands out nowhere."""
+    references: Mapping[int, float] = field(default_factory=dict[int, float])
+    """By rung, `typical` of the run's usual tile; none where there are too few tiles to say."""
     levels: Mapping[str, float] = field(default_factory=dict[str, float])
     """By kind, by how much the data have raised its limit; 1 where they have not."""
 
@@ -78,14 +80,18 @@ class Alarm:
 
 def yard_of(plan: Plan) -> Yard:
     """What tiles of a plan are held against before any has landed."""
-    accumulate = ARITHMETICS[plan.arithmetic].accumulate
-    return Yard(plan.probes, checking_noise(plan.shape[1], min(plan.tile.cols, plan.shape[2]), accumulate))
+    cols = min(plan.tile.cols, plan.shape[2])
+    noises = (checking_noise(plan.shape[1], cols, ARITHMETICS[rung.arithmetic].accumulate) for rung in plan.rungs)
+    return Yard(plan.probes, tuple(noises))
 
 
-def usual(tiles: Iterable[Measurement]) -> float | None:
-    """`typical` of the usual one of these tiles: their median, the lower of the middle two, since corruption only adds."""
-    known = [tile.typical for tile in tiles if tile.rows]
-    return median_low(known) if len(known) >= FEWEST else None
+def usual(tiles: Iterable[Measurement]) -> Mapping[int, float]:
+    """By rung, `typical` of the usual one of these tiles: their median, the lower of the middle two, since corruption only adds."""
+    known = defaultdict[int, list[float]](list)
+    for tile in tiles:
+        if tile.rows:
+            known[tile.rung].append(tile.typical)
+    return {rung: median_low(found) for rung, found in known.items() if len(found) >= FEWEST}
 
 
 def alarms(tile: Measurement, yard: Yard) -> tuple[Alarm, ...]:
@@ -120,9 +126,9 @@ def alike(first: Measurement, second: Measurement, yard: Yard) -> bool:
 
 def _alarm(name: str, tile: Measurement, yard: Yard) -> Alarm | None:
     kind = KINDS[name]
-    if kind.across and yard.reference is None:
+    if kind.across and tile.rung not in yard.references:
         return None
-    against = max(yard.noise, yard.reference or 0.0) if kind.across else _usual(tile, yard)
+    against = max(yard.noises[tile.rung], yard.references[tile.rung]) if kind.across else _usual(tile, yard)
     limit, figure = kind.limit(tile.rows, yard.probes) * against, _figure(name, tile, yard)
     return Alarm(name, figure, yard.levels.get(name, 1.0) * limit, figure / limit)
 
@@ -132,4 +138,4 @@ def _figure(name: str, tile: Measurement, yard: Yard) -> float:
 
 
 def _usual(tile: Measurement, yard: Yard) -> float:
-    return max(tile.typical, yard.noise)
+    return max(tile.typical, yard.noises[tile.rung])

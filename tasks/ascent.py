@@ -8,7 +8,6 @@ Verdicts belong to tiles and probes, not to the moment or to the workers alive, 
 arithmetics as one that was not.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 
 from tasks.errors import NotCertified
@@ -25,8 +24,8 @@ class Ascent:
         self.plan = plan
         self.recipes = tuple(on_rung(recipe, plan, rung) if rung else recipe for rung in range(len(plan.rungs)))
         self.base = 0
-        self._missed = Counter({tile.index: tile.rung for tile in done if tile.rung})
-        """How often a tile missed, its first rung being 0."""
+        self._at = {tile.index: tile.rung for tile in done if tile.rung}
+        """Rungs of tiles that do not start where the others do."""
 
     @property
     def pilots(self) -> frozenset[int]:
@@ -38,12 +37,12 @@ class Ascent:
     def settle(self) -> None:
         """All pilots are back: decide where the other tiles start."""
         pilots = self.pilots
-        if pilots and 2 * sum(self._missed[index] > 0 for index in pilots) >= len(pilots):
+        if pilots and 2 * sum(self._at.get(index, 0) > 0 for index in pilots) >= len(pilots):
             self.base = 1
 
     def recipe(self, index: int) -> Recipe:
         """How this tile is computed now."""
-        return self.recipes[max(self.base, self._missed[index])]
+        return self.recipes[self._at.get(index, self.base)]
 
     def missed(self, tile: Measurement) -> None:
         """Book a miss; raises NotCertified where there is no better arithmetic."""
@@ -53,4 +52,8 @@ class Ascent:
                 f"tile {tile.index} (row {tile.row}, column {tile.col}) misses max-error {self.plan.max_error:.3g}: {tile.error:.3g} is "
                 f"measured in {self.plan.rungs[-1].arithmetic}, the best that there is; ask for that"
             )
-        self._missed[tile.index] = above
+        self._at[tile.index] = above
+
+    def repeat(self, tile: Measurement) -> None:
+        """Let a tile that landed be computed again as it was."""
+        self._at[tile.index] = tile.rung

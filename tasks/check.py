@@ -12,6 +12,7 @@ import torch
 
 from tasks import probing
 from tasks.epilogue import finish
+from tasks.errors import NonFinite
 from tasks.nonfinite import Affected, overflow_error
 from tasks.outliers import NOT_COMPARED, Measure, Rows, compare
 from tasks.probes import LEAST_NORM, LEAST_SAFE_NORM, SIGNS, checking_noise, checking_roundoff, tail_factor
@@ -63,6 +64,8 @@ class Checked:
     """What rounding before storage did."""
     rows: Rows
     """How the rows compare, before that rounding."""
+    overflow: NonFinite | None = None
+    """A value that is not finite where the product is: too large for its type, unless memory or arithmetic failed."""
 
     @property
     def accepted(self) -> bool:
@@ -71,10 +74,7 @@ class Checked:
 
 
 def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected: Affected) -> Checked:
-    """Finish the accumulator (scale, add C0, round to its type and to storage's steps) and compare it with its probes.
-
-    Raises NonFinite where a finite product overflowed its type.
-    """
+    """Finish the accumulator (scale, add C0, round to its type and to storage's steps) and compare it with its probes."""
     added = finish(recipe, tile, sums.accumulator, probes, affected)
     wanted = probing.Wanted(norms=recipe.share > 0, clean=recipe.allow_nonfinite)
     seen = probing.apply(sums.accumulator, probes, wanted)
@@ -83,8 +83,7 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
     stored = seen if rounded.exponent is None else probing.apply(sums.accumulator, probes, replace(wanted, norms=False))
     expected = recipe.alpha * sums.residual + recipe.beta * added.product
     residual = _residual(expected, stored, affected)
-    if not sums.changed and not torch.isfinite(residual).all() and (error := overflow_error(recipe, tile, sums.accumulator)):
-        raise error
+    overflow = None if sums.changed or torch.isfinite(residual).all() else overflow_error(recipe, tile, sums.accumulator)
     limits = thresholds(recipe, sums, probes, added.row_squares) + _tail(recipe) * rounded.row_errors
     worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
     if sums.changed or (rounded.row_errors > _EXCEEDED * room).any():
@@ -95,7 +94,8 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
         square_residual=float(before[:, : recipe.probes].square().sum()) / recipe.probes,
         square_c0=float(added.row_squares.sum()),
         rounded=rounded,
-        rows=_rows(recipe, sums, before, added.row_squares, affected),
+        rows=NOT_COMPARED if overflow else _rows(recipe, sums, before, added.row_squares, affected),
+        overflow=overflow,
     )
 
 

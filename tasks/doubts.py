@@ -47,7 +47,7 @@ class Doubts:
 
     def __init__(self, yard: Yard, resumed: Iterable[Measurement] = ()) -> None:
         tiles = list(resumed)
-        self._yard = replace(yard, reference=usual(tiles))
+        self._yard = replace(yard, references=usual(tiles))
         self._questions: dict[int, Question] = {}
         self._settled: set[int] = set()
         self._landed, self._known, self._due = list(tiles), len(tiles), False
@@ -102,7 +102,7 @@ class Doubts:
         candidates: Collection[Measurement] = (tile,) if tile else ()
         if over or self._due:
             self._due, candidates = False, done.values()
-            self._yard = replace(self._yard, reference=usual(candidates))
+            self._yard = replace(self._yard, references=usual(candidates))
         found = [(one, seen) for one in candidates if self._standing(one, done) and (seen := alarms(one, self._yard))]
         if not found:
             return None
@@ -116,7 +116,7 @@ class Doubts:
     def _heard(self, tile: Measurement) -> Measurement:
         self._landed.append(tile)
         if len(self._landed) * GROWTH >= self._known * (GROWTH + 1):
-            self._known, self._yard = len(self._landed), replace(self._yard, reference=usual(self._landed))
+            self._known, self._yard = len(self._landed), replace(self._yard, references=usual(self._landed))
         return tile
 
     def _answered(self, question: Question, tile: Measurement) -> Measurement | None:

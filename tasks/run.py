@@ -240,6 +240,7 @@ class _Drive:
             self.journal.sync()
             self.retracted.add(suspect.index)
             del self.done[suspect.index]
+            self.ascent.repeat(suspect)
             self._compute_again(suspect.index)
         if self.doubts.retired:
             self._fit()

@@ -40,6 +40,8 @@ class _ColumnsFound(Exception):
 def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
     """Compute, verify and store one tile; a second attempt trusts no buffer of the first, and no tile those of a refused one.
 
+    A product that is not finite is refused like a wrong one, and believed when it comes back.
+
     Raises NonFinite (unless allowed), CorruptData naming the input chunk, DiskFull.
     """
     with _ONE_AT_A_TIME:
@@ -48,6 +50,8 @@ def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
         started, work = time.time(), _Work(recipe, tile)
         sums, probes = work.multiply()
         checked = check(recipe, tile, sums, probes, work.affected)
+        if attempt and checked.overflow:
+            raise checked.overflow
         found = _measurement(work, started, sums, checked)
         work.lanes.lap("verify")
         if not found.accepted:

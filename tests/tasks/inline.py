@@ -91,11 +91,11 @@ def recipe_for(folder: Path, operands: tuple[np.ndarray, np.ndarray], way: Way, 
     )
 
 
-def compute(recipe: Recipe):
+def compute(recipe: Recipe, attempt: int = 0):
     """All tiles in the order of the walk."""
     release()
     try:
-        return [compute_tile(recipe, recipe.walk[index]) for index in range(len(recipe.walk))]
+        return [compute_tile(recipe, recipe.walk[index], attempt) for index in range(len(recipe.walk))]
     finally:
         release()
 

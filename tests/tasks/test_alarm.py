@@ -13,7 +13,7 @@ from tests.tasks.builders import Scene, plan
 from tests.tasks.test_outcome import measurement
 
 ROWS, PROBES, TYPICAL = 512, 10, 1e-8
-YARD = Yard(PROBES, 1e-14, TYPICAL)
+YARD = Yard(PROBES, (1e-14, 1e-17), {0: TYPICAL})
 T, T1 = row_limit(ROWS, PROBES), single_limit(ROWS, PROBES)
 
 
@@ -44,21 +44,31 @@ def test_what_stands_out_is_named(changes, named):
 
 
 def test_a_single_tile_has_only_its_own_rows():
-    alone = replace(YARD, reference=usual([tile()]))
-    assert alone.reference is None
+    alone = replace(YARD, references=usual([tile()]))
+    assert alone.references == {}
     assert alarms(tile(typical=1e3 * TYPICAL), alone) == ()
     assert kinds(alarms(tile(outlier=2 * T), alone)) == ["row"]
+
+
+def test_tiles_are_held_against_those_of_their_own_arithmetic():
+    """One rung up errors are a thousandth: neither do the others stand out, nor does what is wrong hide among them."""
+    better = {"typical": TYPICAL / 1000, "rung": 1}
+    yard = replace(YARD, references=usual([tile(), tile(), *(tile(**better) for _ in range(5))]))
+    assert yard.references == {0: TYPICAL, 1: TYPICAL / 1000}
+    assert alarms(tile(), yard) == () and alarms(tile(**better), yard) == ()
+    assert kinds(alarms(tile(**better | {"typical": TYPICAL / 100}), yard)) == ["row of the run", "element of the run"]
+    assert alarms(tile(**better | {"typical": 1.0}), replace(yard, references={0: TYPICAL})) == ()
 
 
 def test_records_without_comparisons_raise_none_and_count_for_nothing():
     old = measurement()
     assert alarms(old, YARD) == ()
-    assert usual([old, old, tile()]) is None
-    assert usual([old, tile(), tile(typical=3e-8)]) == TYPICAL, "of two the lower: corruption only adds"
+    assert usual([old, old, tile()]) == {}
+    assert usual([old, tile(), tile(typical=3e-8)]) == {0: TYPICAL}, "of two the lower: corruption only adds"
 
 
 def test_noise_stands_out_nowhere():
-    quiet = Yard(PROBES, 1e-14, 0.0)
+    quiet = Yard(PROBES, (1e-14,), {0: 0.0})
     assert alarms(tile(typical=0.0, outlier=1.0, outlier_single=3.0), quiet) == ()
     assert kinds(alarms(tile(typical=1e-12, outlier=1.0, outlier_single=3.0), quiet)) == ["row of the run", "element of the run"]
 
@@ -99,5 +109,5 @@ def test_values_are_compared_by_their_hashes():
 @pytest.mark.parametrize(("arithmetic", "noise"), [("float32", (1e-15, 1e-13)), ("float64", (1e-19, 1e-17))])
 def test_the_noise_is_that_of_the_arithmetic(arithmetic, noise):
     made = yard_of(replace(plan(Scene()), arithmetic=arithmetic))
-    assert noise[0] < made.noise < noise[1]
-    assert made.reference is None
+    assert noise[0] < made.noises[0] < noise[1]
+    assert made.references == {}

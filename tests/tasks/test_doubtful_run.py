@@ -162,6 +162,16 @@ def test_a_lone_worker_mends_what_it_computes_right_the_second_time(tmp_path, al
     assert finished(run, outcome).tobytes() == wanted.tobytes()
 
 
+@pytest.mark.parametrize("amount", [float("nan"), float("inf")])
+def test_an_accumulator_that_flips_to_nan_or_infinity_is_mended(tmp_path, alone, amount):
+    wanted = sound(tmp_path / "sound", alone, operands())
+    alone.run_on_workers(spoil, amount, FIRST)
+    run = prepared(tmp_path, alone, operands())
+    outcome = multiply(run, alone, lambda _: None)
+    assert (outcome.retried, outcome.retired) == (1, ())
+    assert finished(run, outcome).tobytes() == wanted.tobytes()
+
+
 def test_a_lone_worker_that_is_wrong_twice_ends_the_run_and_is_named(tmp_path, alone):
     alone.run_on_workers(spoil, FAINT, range(3, 5))
     run = prepared(tmp_path, alone, operands())

@@ -12,7 +12,7 @@ from tasks.outcome import Measurement
 from tests.tasks.test_outcome import measurement
 
 A, B, C = (f"tcp://10.0.0.{number}:4000" for number in (1, 2, 3))
-YARD = Yard(10, 1e-14)
+YARD = Yard(10, (1e-14,))
 
 
 def tile(index=0, worker=A, values="00", **changes) -> Measurement:

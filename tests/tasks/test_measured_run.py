@@ -134,3 +134,5 @@ def test_a_resumed_run_takes_the_same_arithmetics(tmp_path, cluster):
         assert [ascent.recipe(index).rung for index in (1, 13, 0, 24)] == [1, 1, 1, 2]
         assert ascent.recipe(24).arithmetic_name == "float64"
         assert ascent.recipe(24).proof is None
+        ascent.repeat(measurement(index=12))
+        assert ascent.recipe(12).rung == 0, "what is in doubt is computed again as it was, or its values say nothing"

@@ -162,14 +162,15 @@ def test_overflow_is_refused_with_its_position(tmp_path):
     a, b = np.full((4, 3), 1.0, "float32"), np.full((3, 5), 1.0, "float32")
     a[2], b[:, 4] = 3e30, 3e30
     recipe = recipe_for(tmp_path / "run", (a, b), Way())
+    assert not all(tile.accepted for tile in compute(recipe)), "it may be a fault, so it is computed again"
     with pytest.raises(NonFinite, match=r"overflows at \[2, 4\]"):
-        compute(recipe)
+        compute(recipe, attempt=1)
 
 
 def test_overflow_of_the_stored_type_is_refused(tmp_path):
     a = b = np.full((4, 4), 200.0, "float32")
     with pytest.raises(NonFinite, match=r"overflows at \[0, 0\]: float32 stored as float16"):
-        compute(recipe_for(tmp_path / "run", (a, b), Way(dtype_out="float16")))
+        compute(recipe_for(tmp_path / "run", (a, b), Way(dtype_out="float16")), attempt=1)
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-22, 1e20])
