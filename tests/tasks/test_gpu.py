@@ -5,13 +5,16 @@ import pytest
 import torch
 
 from tasks.clusters import ClusterSpec, open_cluster
+from tasks.kernels import libraries
+from tasks.ladder import ARITHMETICS
 from tasks.rates import measure_worker
+from tasks.selftest import is_right
 from tests.tasks.inline import Way, compute, recipe_for, replace, result
 
 pytestmark = pytest.mark.gpu
 
 
-@pytest.mark.parametrize("arithmetic", ["bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("arithmetic", [name for name, row in ARITHMETICS.items() if "cuda" in row.devices])
 @pytest.mark.parametrize("turned", [(False, False), (True, True)])
 def test_tiles_on_the_device_keep_the_bound(tmp_path, arithmetic, turned):
     rng = np.random.default_rng(0)
@@ -23,6 +26,11 @@ def test_tiles_on_the_device_keep_the_bound(tmp_path, arithmetic, turned):
     assert all(tile.accepted for tile in compute(recipe))
     error = np.linalg.norm(result(recipe) - a.astype(float) @ b.astype(float))
     assert error <= bound * np.linalg.norm(a) * np.linalg.norm(b)
+
+
+@pytest.mark.parametrize("arithmetic", [name for name, row in ARITHMETICS.items() if "cuda" in row.devices])
+def test_every_kernel_of_the_device_multiplies_what_is_exact(arithmetic):
+    assert all(is_right((arithmetic, "cuda", library)) for library in libraries(arithmetic, "cuda"))
 
 
 def test_rates_of_the_device_are_measured(tmp_path):
