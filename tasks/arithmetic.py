@@ -7,7 +7,8 @@ can be from the exact product of the stored inputs, for every finite input:
     |C^ - C| <= eps |A| |B|  elementwise,  hence  ||C^ - C||_F <= eps ||A||_F ||B||_F,
     eps = (1 + dropped + size g) (1 + u_out) - 1
 
-    dropped   what slices leave out of a b;  one slice: (1 + u_in)^2 - 1
+    dropped   what slices leave out of a b;  one slice: (1 + u_in)^2 - 1;  where lines are scaled, and with v what of a value may
+              vanish relative to the largest of its line, each operand's share grows by 2 v sqrt(k) (Cauchy and Schwarz; normwise)
     size      sum of |a_i b_j| over the products taken, relative to |a b|;  one slice: (1 + u_in)^2
     g         (1 + gamma_b) (1 + u_block) (1 + gamma_t) - 1,  gamma_n = n u / (1 - n u): b terms are summed by the library, and the
               sums of t blocks are added up; where the library has no blocks, gamma_k alone
@@ -15,7 +16,7 @@ can be from the exact product of the stored inputs, for every finite input:
 (N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 2.2 and 3.5: the bound of a sum holds for every
 order of summation, so it does not matter how a library orders its loops.)
 
-A bound relative to the norms cannot see underflow, so each row also has an absolute term (see `underflow`).
+A bound relative to the norms cannot see underflow of what is not scaled, so each row also has an absolute term (see `underflow`).
 This file has no torch: the planner asks it on machines that never multiply.
 """
 
@@ -114,13 +115,13 @@ class Arithmetic:
 
         `norms` are those of A and B, `factors` alpha and beta. Inputs below the smallest normal number of `compute` count as
         lost, and so does every product or sum below that of `accumulate`, since some kernels flush them to zero: each such
-        loss leaves one term less to sum, so there are at most k for each product of slices. Where lines are scaled, what is lost
-        of one is relative to it. The stored value underflows gradually. What is lost is rounded again on its way: the factor 2
-        covers that for any eps up to 1, and above that a bound says nothing.
+        loss leaves one term less to sum, so there are at most k for each product of slices. (Where lines are scaled, what is lost
+        is relative to them, and is in the bound.) The stored value underflows gradually. What is lost is rounded again on its
+        way: the factor 2 covers that for any eps up to 1, and above that a bound says nothing.
         """
         (m, k, n), (alpha, beta) = shape, factors
         tiny, small = SMALLEST_NORMAL[self.accumulate], 0.0 if self.compute in NARROW else SMALLEST_NORMAL.get(self.compute, 0.0)
-        inputs = small * (sqrt(m * k) * norms[1] + sqrt(k * n) * norms[0]) + 2 * self._vanishing * sqrt(k) * norms[0] * norms[1]
+        inputs = small * (sqrt(m * k) * norms[1] + sqrt(k * n) * norms[0])
         epilogue = 0.0 if factors == (1.0, 0.0) else (3 + abs(beta)) * tiny
         sums = len(self.taken) * k * SMALLEST_NORMAL.get(self.inner, 0.0)
         elements = 2 * (abs(alpha) * max(sums, k * tiny) + epilogue) + HALF_SUBNORMAL.get(output, 0.0)
@@ -134,22 +135,27 @@ class Arithmetic:
         inside = min(_most(self.inner), _most(self.block_output[device]))
         return min(k, self.block or k) * largest <= inside and k * largest <= _most(self.accumulate)
 
-    @property
-    def _vanishing(self) -> float:
-        """What of a scaled value is lost, relative to the largest of its line."""
-        return SMALLEST_NORMAL[self.compute] * 2.0 ** (1 - RANGES[self.compute].least) if self.compute in RANGES else 0.0
+    def _vanishing(self, source: str, k: int) -> float:
+        """What is lost of scaled lines that are too wide for the type, relative to their norms."""
+        if not self.scales(source):
+            return 0.0
+        return 2 * self.slices * SMALLEST_NORMAL[self.compute] * 2.0 ** (1 - RANGES[self.compute].least) * sqrt(k)
 
     def _slicing(self, k: int, inputs: tuple[str, str]) -> tuple[float, float]:
         """`dropped` and `size`."""
         if self.slices == 1:
-            dropped = _together(*(self._converting(name, k) for name in inputs))
+            dropped = _together(*(self._converting(name, k) + self._vanishing(name, k) for name in inputs))
             return dropped, 1 + dropped
         unit = UNIT_ROUNDOFF[self.compute]
         sizes = [(1 + unit) * unit**place for place in range(self.slices)]
-        left = [0.0 if _bits(name) <= self.slices * SIGNIFICAND_BITS[self.compute] else unit**self.slices for name in inputs]
+        left = [self._left(name) + self._vanishing(name, k) for name in inputs]
         every = product(range(self.slices), repeat=2)
         omitted = sum(sizes[i] * sizes[j] for i, j in every if (i, j) not in self.taken)
         return omitted + _together(*left), sum(sizes[i] * sizes[j] for i, j in self.taken)
+
+    def _left(self, source: str) -> float:
+        """What all slices together leave out."""
+        return 0.0 if _bits(source) <= self.slices * SIGNIFICAND_BITS[self.compute] else UNIT_ROUNDOFF[self.compute] ** self.slices
 
     def _converting(self, source: str, k: int) -> float:
         if self.compute != "int8":
