@@ -119,7 +119,7 @@ class Cluster:
             try:
                 return future.result(timeout=1)
             except TimeoutError:
-                if future.done():
+                if future.status == "error":
                     raise
                 if address not in self.workers:
                     raise WorkersLost(f"the worker at {address} went away before it answered") from None

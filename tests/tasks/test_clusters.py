@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from distributed import LocalCluster, default_client
+from distributed import Future, LocalCluster, default_client, wait
 
 from tasks import clusters, nvidia
 from tasks.clusters import CLUSTERS, ClusterSpec, open_cluster
@@ -199,6 +199,20 @@ def test_a_dead_worker_is_replaced(cluster):
 def test_a_worker_that_dies_before_it_answers_is_lost():
     with open_cluster(ClusterSpec("local")) as opened, pytest.raises(WorkersLost, match=r"worker at tcp://\S+ went away"):
         opened.run_on_workers(os._exit, 3)
+
+
+def test_an_answer_that_is_there_but_takes_long_to_fetch_is_waited_for(cluster, monkeypatch):
+    seen, honest = list[float](), Future.result
+
+    def slow(self, timeout=None):
+        seen.append(timeout)
+        wait(self)
+        if len(seen) == 1:
+            raise TimeoutError("timed out after 1 s.")
+        return honest(self, timeout)
+
+    monkeypatch.setattr(Future, "result", slow)
+    assert list(cluster.run_on_workers(abs, -3).values()) == [3] * len(cluster.workers)
 
 
 def test_a_worker_that_is_killed_behind_a_shut_gate_is_not_replaced():
