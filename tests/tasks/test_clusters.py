@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from distributed import Future, LocalCluster, default_client, wait
+from distributed import Future, LocalCluster, default_client
 
 from tasks import clusters, nvidia
 from tasks.clusters import CLUSTERS, ClusterSpec, open_cluster
@@ -206,7 +206,7 @@ def test_an_answer_that_is_there_but_takes_long_to_fetch_is_waited_for(cluster, 
 
     def slow(self, timeout=None):
         seen.append(timeout)
-        wait(self)
+        wait_until(self.done)
         if len(seen) == 1:
             raise TimeoutError("timed out after 1 s.")
         return honest(self, timeout)
