@@ -45,12 +45,16 @@ INTEGER_BITS = {"int8": 7, "int32": 31}
 NARROW = ("bfloat16", "float16")
 """Types that operands are always scaled for, so that no loss is absolute; float32 from float64 alone."""
 
-LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127}
+LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127, "tf32": 127}
 """Powers of two up to this are finite."""
 
 QUANTIZED = 0.51 / 127
 """Largest error of int8 values that stand for reals, relative to the largest value of their line: half a step, and the rounding
 of the scaling itself."""
+
+OUT_OF_REACH = 2.0**-985
+"""Values of float64 below this count as lost wherever lines are scaled: the power of two that would bring them into the range of int8 or
+float16, or its inverse, is no float64, and their products with a line's factor are subnormal on the way (`tasks.product`)."""
 
 SHALLOWEST = 33
 """No plan has slabs of less depth, unless k is smaller."""
@@ -119,7 +123,8 @@ class Arithmetic:
         covers that for any eps up to 1, and above that a bound says nothing.
         """
         (m, k, n), (alpha, beta) = shape, factors
-        tiny, small = SMALLEST_NORMAL[self.accumulate], 0.0 if self.compute in NARROW else SMALLEST_NORMAL.get(self.compute, 0.0)
+        tiny = SMALLEST_NORMAL[self.accumulate]
+        small = OUT_OF_REACH if self.compute in NARROW else SMALLEST_NORMAL.get(self.compute, OUT_OF_REACH)
         inputs = small * (sqrt(m * k) * norms[1] + sqrt(k * n) * norms[0]) + 2 * self._vanishing * sqrt(k) * norms[0] * norms[1]
         epilogue = 0.0 if factors == (1.0, 0.0) else (3 + abs(beta)) * tiny
         sums = len(self.taken) * k * SMALLEST_NORMAL.get(self.inner, 0.0)

@@ -27,6 +27,7 @@ class Range:
 RANGES = {
     "bfloat16": Range(spread=40, window=(-40, 40), goal=0),
     "float32": Range(spread=40, window=(-40, 40), goal=0),
+    "tf32": Range(spread=40, window=(-40, 40), goal=0),
     "float16": Range(spread=3, window=(15, 15), goal=15),
 }
 
