@@ -119,8 +119,8 @@ class Arithmetic:
         `norms` are those of A and B, `factors` alpha and beta. Inputs below the smallest normal number of `compute` count as
         lost, and so does every product or sum below that of `accumulate`, since some kernels flush them to zero: each such
         loss leaves one term less to sum, so there are at most k for each product of slices. Where lines are scaled, what is lost
-        of one is relative to it. The stored value underflows gradually. What is lost is rounded again on its way: the factor 2
-        covers that for any eps up to 1, and above that a bound says nothing.
+        of one is relative to it, and so are lost products (`_scaled_losses`). The stored value underflows gradually. What is lost
+        is rounded again on its way: the factor 2 covers that for any eps up to 1, and above that a bound says nothing.
         """
         (m, k, n), (alpha, beta) = shape, factors
         tiny = SMALLEST_NORMAL[self.accumulate]
@@ -129,7 +129,7 @@ class Arithmetic:
         epilogue = 0.0 if factors == (1.0, 0.0) else (3 + abs(beta)) * tiny
         sums = len(self.taken) * k * SMALLEST_NORMAL.get(self.inner, 0.0)
         elements = 2 * (abs(alpha) * max(sums, k * tiny) + epilogue) + HALF_SUBNORMAL.get(output, 0.0)
-        return 2 * abs(alpha) * self.slices * inputs + elements * sqrt(m * n)
+        return 2 * abs(alpha) * (self.slices * inputs + sums * self._scaled_losses((m, n), norms)) + elements * sqrt(m * n)
 
     def exact_for(self, k: int, inputs: tuple[str, str], device: str = "cpu") -> bool:
         """Whether every product of integer inputs of these types is exact: no partial sum can leave the exact integers."""
@@ -143,6 +143,20 @@ class Arithmetic:
     def _vanishing(self) -> float:
         """What of a scaled value is lost, relative to the largest of its line."""
         return SMALLEST_NORMAL[self.compute] * 2.0 ** (1 - RANGES[self.compute].least) if self.compute in RANGES else 0.0
+
+    def _scaled_losses(self, lines: tuple[int, int], norms: tuple[float, float]) -> float:
+        """What the lost products come to if each element has one of size 1 and one operand alone is scaled.
+
+        A line whose largest value x is below 2**e is lost in units of 2**(e + alike) at most, which is 2**(alike + 1) |x|. The other
+        operand is multiplied as it is: float32 as small as it may be, so nothing can be said relative to it; narrow types never
+        below their least exponent, so there its norm counts too. Where both are scaled the loss is relative to both, and far less.
+        """
+        if self.compute not in RANGES:
+            return 0.0
+        (m, n), (norm_a, norm_b), allowed = lines, norms, RANGES[self.compute]
+        if self.compute in NARROW:
+            return 4.0 ** (allowed.spread + 1) * sqrt(n) * norm_a * norm_b
+        return 2.0 ** (allowed.alike + 1) * (sqrt(n) * norm_a + sqrt(m) * norm_b)
 
     def _slicing(self, k: int, inputs: tuple[str, str]) -> tuple[float, float]:
         """`dropped` and `size`."""

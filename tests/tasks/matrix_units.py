@@ -111,11 +111,10 @@ def stored(total: torch.Tensor, output: str) -> np.ndarray:
 
 def truncated_sum(products: np.ndarray, start: np.ndarray, group: int) -> np.ndarray:
     """start + the sum of products [k, ...] over k, `group` at a time."""
-    depth = products.shape[0]
-    terms = np.zeros((-(-depth // group), group + 1, start.size))
-    for place in range(group):
-        part = products[place::group].reshape(-1, start.size)
-        terms[: len(part), place] = part
+    steps, whole = -(-len(products) // group), len(products) // group
+    flat, terms = products.reshape(-1, start.size), np.zeros((steps, group + 1, start.size))
+    terms[:whole, :group] = flat[: whole * group].reshape(whole, group, start.size)
+    terms[whole:, : len(flat) - whole * group] = flat[whole * group :]
     total = start.ravel().copy()
     tiny = SMALLEST_NORMAL["float32"]
     for aligned in terms:

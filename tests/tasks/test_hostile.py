@@ -26,6 +26,9 @@ OWN_ROUNDING = 1 + 1e-12
 
 SLICED = ("bfloat16x3", "bfloat16x6", "bfloat16x9")
 MATRIX_UNITS = (*SLICED, "float16", "bfloat16", "tf32")
+FOR_SLICES = ("one sign", "truncation", "range 10³⁰", "cancellation", "vanishing")
+"""At the greatest depth, where the emulation of nine products takes ten seconds."""
+
 DEEP = 10**6
 
 by_blocks = pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.row.block], ids=lambda unit: "-".join(unit.key))
@@ -69,9 +72,9 @@ def test_many_blocks_and_parts_of_blocks_are_within_the_bound(unit, name):
     check(replace(unit, block=20), drawn(name, (2, 600, 2)), 50)
 
 
-def alike(line: np.ndarray):
-    """A row times itself."""
-    return line[None], line[:, None], exact_product(line[None], line[:, None])
+def lines(x: np.ndarray, y: np.ndarray):
+    """A row by a column."""
+    return x[None], y[:, None], exact_product(x[None], y[:, None])
 
 
 @by_blocks
@@ -80,8 +83,16 @@ def test_sums_of_blocks_that_are_all_lost_are_within_the_bound(unit):
     fours, parts = np.full(1000, 2.0**-13, np.float16), np.full(3300, 2.0**-14, np.float16)
     parts[32::33] = 2.0**-12
     fours[0] = parts[0] = 1
-    check(replace(unit, block=4), alike(fours), 40)
-    check(replace(unit, block=16), alike(parts), SHALLOWEST)
+    check(replace(unit, block=4), lines(fours, fours), 40)
+    check(replace(unit, block=16), lines(parts, parts), SHALLOWEST)
+
+
+@by_blocks
+def test_what_every_product_of_slices_loses_is_within_the_bound(unit):
+    """Of 4 products of the first slices 304.98 half units, of either crossed pair 0.97: 2.9 half units of a one are lost each time."""
+    x, y = np.full(1000, 131 * 2.0**-16 + 213 * 2.0**-25, np.float32), np.full(1000, 149 * 2.0**-16 + 242 * 2.0**-25, np.float32)
+    x[0] = y[0] = 1
+    check(replace(unit, block=4), lines(x, y), 40)
 
 
 @by_unit
@@ -95,7 +106,17 @@ def test_the_true_error_is_within_the_bound_at_great_depth(unit):
 @by_unit
 @pytest.mark.parametrize("name", HOSTILE)
 def test_every_kind_of_data_is_within_the_bound_at_the_greatest_depth(unit, name):
+    if unit.key[0] in SLICED and name not in FOR_SLICES:
+        return
     check(replace(unit, group=64), drawn(name, (3, DEEP, 2)), 1 << 17)
+
+
+@by_unit
+def test_a_small_row_of_float64_meets_small_float32(unit):
+    """Smallest case of a wrong bound: a common power of two made the second row 2**-38, and its product subnormal."""
+    a, b = np.array([[1.1 * 2.0**89], [1.1 * 2.0**51]]), np.array([[1.1 * 2.0**-98]], np.float32)
+    check(unit, (a, b, exact_product(a, b)), 1)
+    check(unit, (b.T, a.T, exact_product(b.T, a.T)), 1)
 
 
 TYPES = st.tuples(*[st.sampled_from(["float16", "float32", "float64"])] * 2)
