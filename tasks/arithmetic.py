@@ -46,12 +46,19 @@ INTEGER_BITS = {"int8": 7, "int32": 31}
 NARROW = ("bfloat16", "float16")
 """Types that operands are always scaled for, so that no loss is absolute; float32 from float64 alone."""
 
-LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127}
+LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127, "tf32": 127}
 """Powers of two up to this are finite."""
 
 QUANTIZED = 0.51 / 127
 """Largest error of int8 values that stand for reals, relative to the largest value of their line: half a step, and the rounding
 of the scaling itself."""
+
+OUT_OF_REACH = 2.0**-985
+"""Values of float64 below this count as lost wherever lines are scaled: the power of two that would bring them into the range of int8 or
+float16, or its inverse, is no float64, and their products with a line's factor are subnormal on the way (`tasks.product`)."""
+
+LOWEST_FLOAT16 = -23
+"""Exponent of the smallest float16, which bfloat16 takes unscaled."""
 
 SHALLOWEST = 33
 """No plan has slabs of less depth, unless k is smaller."""
@@ -115,17 +122,19 @@ class Arithmetic:
 
         `norms` are those of A and B, `factors` alpha and beta. Inputs below the smallest normal number of `compute` count as
         lost, and so does every product or sum below that of `accumulate`, since some kernels flush them to zero: each such
-        loss leaves one term less to sum, so there are at most k for each product of slices. (Where lines are scaled, what is lost
-        is relative to them, and is in the bound.) The stored value underflows gradually. What is lost is rounded again on its
-        way: the factor 2 covers that for any eps up to 1, and above that a bound says nothing.
+        loss leaves one term less to sum, so there are at most k for each product of slices. Where lines are scaled, what is lost of
+        operands is relative to them, and is in the bound; what is lost of products is here (`_scaled_losses`). The stored value
+        underflows gradually. What is lost is rounded again on its way: the factor 2 covers that for any eps up to 1, and above
+        that a bound says nothing.
         """
         (m, k, n), (alpha, beta) = shape, factors
-        tiny, small = SMALLEST_NORMAL[self.accumulate], 0.0 if self.compute in NARROW else SMALLEST_NORMAL.get(self.compute, 0.0)
+        tiny = SMALLEST_NORMAL[self.accumulate]
+        small = OUT_OF_REACH if self.compute in NARROW else SMALLEST_NORMAL.get(self.compute, OUT_OF_REACH)
         inputs = small * (sqrt(m * k) * norms[1] + sqrt(k * n) * norms[0])
         epilogue = 0.0 if factors == (1.0, 0.0) else (3 + abs(beta)) * tiny
         sums = len(self.taken) * k * SMALLEST_NORMAL.get(self.inner, 0.0)
         elements = 2 * (abs(alpha) * max(sums, k * tiny) + epilogue) + HALF_SUBNORMAL.get(output, 0.0)
-        return 2 * abs(alpha) * self.slices * inputs + elements * sqrt(m * n)
+        return 2 * abs(alpha) * (self.slices * inputs + sums * self._scaled_losses((m, n), norms)) + elements * sqrt(m * n)
 
     def exact_for(self, k: int, inputs: tuple[str, str], device: str = "cpu") -> bool:
         """Whether every product of integer inputs of these types is exact: no partial sum can leave the exact integers."""
@@ -140,6 +149,21 @@ class Arithmetic:
         if not self.scales(source):
             return 0.0
         return 2 * self.slices * SMALLEST_NORMAL[self.compute] * 2.0 ** (1 - RANGES[self.compute].least) * sqrt(k)
+
+    def _scaled_losses(self, lines: tuple[int, int], norms: tuple[float, float]) -> float:
+        """What lost products come to, root of the summed squares, if each element has one of size 1 and operands are scaled.
+
+        In narrow types both operands of a slab are scaled, or lie where nothing needs to be, so each has a norm of 2**(low - 1)
+        at least, alone or line by line, and what is lost is relative to both. In float32 one may be float32 and as small as any, so
+        it is relative to the other: a line whose largest value x is below 2**e loses units of 2**(e + alike), or 2**(alike + 1) |x|.
+        """
+        if self.compute not in RANGES:
+            return 0.0
+        (m, n), (norm_a, norm_b), allowed = lines, norms, RANGES[self.compute]
+        if self.compute in NARROW:
+            low = min(allowed.window[0], allowed.goal, LOWEST_FLOAT16)
+            return 4.0 ** (1 - low) * sqrt(m * n) * norm_a * norm_b
+        return 2.0 ** (allowed.alike + 1) * (sqrt(n) * norm_a + sqrt(m) * norm_b)
 
     def _slicing(self, k: int, inputs: tuple[str, str]) -> tuple[float, float]:
         """`dropped` and `size`."""

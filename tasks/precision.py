@@ -82,14 +82,15 @@ def _is_there(row: Precision) -> bool:
 def asked_error(job: Job, problem: Problem, device: str) -> float:
     """What the caller asked; else what the arithmetic asked for, or that of the inputs' own type, certifies at its best.
 
-    That is 0 where integers are exact. Where k is so large that the bound says nothing, the next wider arithmetic's counts.
+    That is 0 where integers are exact, and else three digits, rounded up, so that the underflow of ordinary data is within it. Where k
+    is so large that the bound says nothing, the next wider arithmetic's counts.
     """
     if job.max_error is not None:
         return job.max_error
     names = list(ARITHMETICS)
     rungs = names[names.index(natural_arithmetic(problem.dtypes)) :] if job.precision == "auto" else [job.precision]
     bounds = [_best_bound(ARITHMETICS[name], job, problem, device) for name in rungs if device in ARITHMETICS[name].devices]
-    return next((bound for bound in bounds if bound < MEANINGLESS), 0.0)
+    return float(round_up(next((bound for bound in bounds if bound < MEANINGLESS), 0.0)))
 
 
 def natural_arithmetic(dtypes: tuple[str, str]) -> str:

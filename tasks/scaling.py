@@ -12,7 +12,9 @@ class Range:
     """What a type takes without loss that a bound would notice."""
 
     spread: int
-    """Lines whose exponents differ by no more are scaled alike."""
+    """Lines whose exponents differ by no more need no power of two of their own while none is scaled."""
+    alike: int
+    """Lines whose exponents differ by no more are multiplied with one power of two, if any."""
     window: tuple[int, int]
     """The largest exponent for which nothing is scaled lies between these."""
     goal: int
@@ -25,10 +27,13 @@ class Range:
 
 
 RANGES = {
-    "bfloat16": Range(spread=40, window=(-40, 40), goal=0),
-    "float32": Range(spread=40, window=(-40, 40), goal=0),
-    "float16": Range(spread=3, window=(15, 15), goal=15),
+    "bfloat16": Range(spread=40, alike=40, window=(-24, 40), goal=0),
+    "float32": Range(spread=40, alike=1, window=(-40, 40), goal=0),
+    "tf32": Range(spread=40, alike=1, window=(-40, 40), goal=0),
+    "float16": Range(spread=3, alike=3, window=(15, 15), goal=15),
 }
+"""float32 beside a float64 operand is multiplied as it is: a line that a common power of two had made small would meet numbers that
+may be as small as any, and their products would be lost."""
 
 
 def common_shift(exponents: Sequence[int], compute: str) -> int | None:
@@ -39,7 +44,7 @@ def common_shift(exponents: Sequence[int], compute: str) -> int | None:
     """
     if not exponents:
         return 0
-    allowed, highest = RANGES[compute], max(exponents)
-    if highest - min(exponents) > allowed.spread:
-        return None
-    return 0 if allowed.window[0] <= highest <= allowed.window[1] else allowed.goal - highest
+    allowed, highest, lowest = RANGES[compute], max(exponents), min(exponents)
+    if allowed.window[0] <= highest <= allowed.window[1]:
+        return 0 if highest - lowest <= allowed.spread else None
+    return allowed.goal - highest if highest - lowest <= allowed.alike else None

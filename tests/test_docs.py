@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks import hostile
 from tasks.ladder import ARITHMETICS
 from tasks.precision import PROBES
 from tasks.probes import inflation
 from tasks.tails import false_alarms, row_limit, single_limit
+from tests.tasks.hostile import HOSTILE
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -32,7 +35,6 @@ def test_the_python_blocks_of_the_readme_run(tmp_path):
 
 @pytest.mark.slow
 def test_the_shell_lines_of_the_readme_run(tmp_path):
-    import numpy as np
     import zarr
 
     rng = np.random.default_rng(0)
@@ -66,6 +68,26 @@ def test_the_bounds_in_the_table_are_the_formulas(name, shown):
     assert bound <= float(shown) * 1.0001
     assert bound == pytest.approx(float(shown), rel=0.01)
     assert shown in (ROOT / "docs" / "errors.md").read_text()
+
+
+def test_the_ladder_in_the_text_is_the_one_in_the_code():
+    text = (ROOT / "docs" / "arithmetic.md").read_text().splitlines()
+    for line in (*hostile.ladder(), *hostile.exact_depths()):
+        assert line in text, "python -m benchmarks.hostile --only ladder"
+
+
+@pytest.mark.parametrize("names", hostile.parts(), ids="-".join)
+def test_the_table_of_hostile_data_is_whole(names):
+    """Every arithmetic and every kind of data, with today's bounds, and no true error above one."""
+    text = (ROOT / "docs" / "arithmetic.md").read_text()
+    table = text.partition("\n".join(hostile.head(names)) + "\n")[2].partition("\n\n")[0].splitlines()
+    cells = {line.split(" | ")[0]: [cell.split(" / ") for cell in line.rstrip(" |").split(" | ")[1:]] for line in table}
+    pairs = [HOSTILE[name].make(np.random.default_rng([len(name), *hostile.SHAPE]), hostile.SHAPE) for name in names]
+    for unit in hostile.representatives():
+        found = cells.pop(f"| {hostile.label(unit)}")
+        assert [bound for bound, _, _ in found] == [hostile.shown(hostile.certified(unit, pair)) for pair in pairs]
+        assert all(bound == "–" or float(error) <= float(bound) for bound, error, _ in found)
+    assert not cells
 
 
 def test_the_inflation_factor_is_the_one_in_the_text():

@@ -19,7 +19,7 @@ def test_every_line_ends_within_the_range(compute, exponents):
     shifted = [e + (allowed.goal - e if shift is None else shift) for e in exponents]
     assert max(shifted) <= max(allowed.window[1], allowed.goal)
     assert min(shifted) >= allowed.least
-    assert shift is not None or max(exponents) - min(exponents) > allowed.spread
+    assert shift is not None or max(exponents) - min(exponents) > allowed.alike
 
 
 @pytest.mark.parametrize("compute", RANGES)
