@@ -99,6 +99,10 @@ class Arithmetic:
         """Whether values of this type need powers of two to stay within the range of the slices."""
         return self.converts(source) and self.compute in RANGES and not _within(source, self.compute)
 
+    def keeps(self, source: str) -> bool:
+        """Whether the slices together hold every significand of this type."""
+        return _bits(source) <= self.slices * SIGNIFICAND_BITS[self.compute]
+
     def bound(self, k: int, inputs: tuple[str, str], output: str, device: str = "cpu", epilogue: bool = False) -> float:
         """Certified eps for inner dimension `k`, input types, stored type; infinity where the formula has no meaning.
 
@@ -146,7 +150,7 @@ class Arithmetic:
             return dropped, 1 + dropped
         unit = UNIT_ROUNDOFF[self.compute]
         sizes = [(1 + unit) * unit**place for place in range(self.slices)]
-        left = [0.0 if _bits(name) <= self.slices * SIGNIFICAND_BITS[self.compute] else unit**self.slices for name in inputs]
+        left = [0.0 if self.keeps(name) else unit**self.slices for name in inputs]
         every = product(range(self.slices), repeat=2)
         omitted = sum(sizes[i] * sizes[j] for i, j in every if (i, j) not in self.taken)
         return omitted + _together(*left), sum(sizes[i] * sizes[j] for i, j in self.taken)

@@ -145,6 +145,11 @@ class Plan:
         return Rung(self.arithmetic, self.kernel, self.arithmetic_bound), *self.fallbacks
 
     @property
+    def sampled_bytes(self) -> int:
+        """Decoded bytes of A and B that were looked at before the plan was made."""
+        return self.data.sampled_bytes if self.data else 0
+
+    @property
     def bytes_ratio(self) -> float:
         """Planned bytes over the lower bound."""
         return (self.predicted.bytes_read + self.predicted.bytes_written) / self.lower_bound_bytes

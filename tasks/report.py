@@ -15,7 +15,7 @@ from tasks.measured import Measured, sum_up
 from tasks.outcome import Certificate, Measurement, Outcome
 from tasks.plan import Plan
 from tasks.schema import SCHEMA, Json, error_section, finite, measured_section, plan_section, problem_section
-from tasks.summary import choice_rows, comparison, headline, plan_rows, rounding_rows, stored_line
+from tasks.summary import choice_rows, comparison, headline, plan_rows, rounding_rows, sampled_rows, stored_line
 from tasks.survey import Problem
 from tasks.tables import HEADER, aligned, markdown, wrapped
 from tasks.units import format_bytes
@@ -82,6 +82,7 @@ class Report:
             "seconds": clock.seconds,
             "startup_seconds": clock.startup_seconds,
             **measured_section(self.measured),
+            "bytes_sampled": run.plan.sampled_bytes,
             "tiles": run.plan.tiles,
             "tiles_resumed": outcome.resumed,
             "tiles_retried": outcome.retried,
@@ -113,7 +114,7 @@ class Report:
 
     def to_text(self) -> str:
         """For the terminal."""
-        facts = [("plan", plan_line(self.run.plan)), ("stored", stored_line(self)), *rounding_rows(self)]
+        facts = [("plan", plan_line(self.run.plan)), ("stored", stored_line(self)), *rounding_rows(self), *sampled_rows(self.run.plan)]
         facts += [("warning", text) for text in self.warnings]
         table = [HEADER, *(row.cells for row in comparison(self))]
         lines = [f"{self.run.problem.title}: {self.verdict}", headline(self), "", *aligned(table), "", *aligned(wrapped(facts), left=2)]
@@ -127,7 +128,7 @@ class Report:
             markdown([HEADER, *(row.cells for row in comparison(self))]),
             f"**Plan**: {plan_line(self.run.plan)}",
             f"**Stored**: {stored_line(self)}",
-            *(f"**{name.capitalize()}**: {text}" for name, text in rounding_rows(self)),
+            *(f"**{name.capitalize()}**: {text}" for name, text in [*rounding_rows(self), *sampled_rows(self.run.plan)]),
             *(f"**Warning**: {text}" for text in self.warnings),
         ]
         return "\n\n".join(parts) + "\n"

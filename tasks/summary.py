@@ -52,6 +52,12 @@ def rounding_rows(report: "Report") -> list[tuple[str, str]]:
     return _optional("rounded", done_rounding(report.certificate.rounding))
 
 
+def sampled_rows(plan: Plan) -> list[tuple[str, str]]:
+    """What was read before the plan was made, beside the bytes that the tiles read; no row where that was nothing."""
+    share = "at most 2 % of the inputs, not among the bytes read"
+    return _optional("sampled", f"{format_bytes(plan.sampled_bytes)} to plan with: {share}" if plan.sampled_bytes else "")
+
+
 def comparison(report: "Report") -> list[Row]:
     """The rows of asked, predicted and measured."""
     run, predicted, measured, certificate = report.run, report.run.plan.predicted, report.measured, report.certificate

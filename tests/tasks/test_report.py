@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks import wording
+from tasks.forecast import Data
 from tasks.measured import sum_up
 from tasks.report import Clock, make_report, plan_json, plan_markdown, plan_text
 from tasks.rounding import EXACT, Rounded, Rounding
@@ -194,3 +195,14 @@ def test_plan_json_is_the_plan_of_the_report():
     assert made["plan"] == whole["plan"]
     assert made["problem"] == whole["problem"]
     json.dumps(made, allow_nan=False)
+
+
+def test_bytes_that_were_read_to_plan_are_named_beside_those_of_the_tiles():
+    sampled = report(data=Data(0.01, 0.02, 4.0, 3 * 2**20))
+    plain = report()
+    assert sampled.to_json()["measured"]["bytes_sampled"] == sampled.to_json()["plan"]["data"]["sampled_bytes"] == 3 * 2**20
+    assert sampled.to_json()["measured"]["bytes_read"] == plain.to_json()["measured"]["bytes_read"]
+    assert plain.to_json()["measured"]["bytes_sampled"] == 0
+    for text in (sampled.to_text(), sampled.to_markdown()):
+        assert "3.00 MiB to plan with: at most 2 % of the inputs" in text
+    assert "to plan with" not in plain.to_text()
