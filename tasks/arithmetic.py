@@ -134,7 +134,7 @@ class Arithmetic:
         """Whether every product of integer inputs of these types is exact: no partial sum can leave the exact integers."""
         if self.slices > 1 or not all(np.dtype(name).kind in "iu" and fits(name, self.compute) for name in inputs):
             return False
-        largest = largest_magnitude(inputs[0]) * largest_magnitude(inputs[1])
+        largest = largest_sum(1, inputs)
         inside = min(_most(self.inner), _most(self.block_output[device]))
         return min(k, self.block or k) * largest <= inside and k * largest <= _most(self.accumulate)
 
@@ -179,6 +179,24 @@ def largest_magnitude(dtype: str) -> int:
     """
     info = np.iinfo(dtype)
     return max(-int(info.min), int(info.max))
+
+
+def largest_sum(k: int, inputs: tuple[str, str]) -> int:
+    """Largest magnitude of a sum of k products of integers of these types.
+
+    >>> largest_sum(2, ("int8", "uint8"))
+    65280
+    """
+    return k * largest_magnitude(inputs[0]) * largest_magnitude(inputs[1])
+
+
+def holds_integers(output: str, largest: int) -> bool:
+    """Whether a stored type holds every integer up to `largest` exactly.
+
+    >>> holds_integers("float32", 2**24), holds_integers("float32", 2**24 + 1), holds_integers("int64", 2**53)
+    (True, False, True)
+    """
+    return largest <= (2**63 - 1 if output == "int64" else _most(output))
 
 
 def rounding(source: str, target: str) -> float:

@@ -95,7 +95,7 @@ class Plan:
     """Whose kernel multiplies (row of `tasks.kernels`): with another one the bits may differ."""
     dtype_out: str
     exact: bool
-    """Integer inputs whose every partial sum is exact."""
+    """Integer inputs whose every partial sum is exact, and is stored as it is."""
     tile: TileShape
     grid: tuple[int, int, int]
     """Tiles along m and n, slabs along k."""
