@@ -20,7 +20,7 @@ from storage import Matrix
 from tasks import probing
 from tasks.check import Sums, stored_thresholds
 from tasks.outcome import Certificate
-from tasks.probes import SIGNS, scale_of
+from tasks.probes import CONFIDENCE, SIGNS, scale_of
 from tasks.recipe import Recipe
 from tasks.survey import Operand
 from tasks.verify import measured_bound
@@ -43,6 +43,19 @@ class Against:
     """Largest residual over its threshold; above 1 a tile is wrong."""
     seed: int
     """Of the probes."""
+    probes: int
+    """Gaussian columns, as many as the run had."""
+    confidence: float
+    """Probability that `measured` is a bound."""
+    asked: float
+    """What the caller of the run accepted."""
+    guarantee: str
+    """What the run promised: by measuring, `measured` must be within `asked`; certified, that holds anyway while no tile is wrong."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the product is still what it was certified to be."""
+        return not self.tiles and (self.guarantee != "measured" or self.measured <= self.asked)
 
 
 @dataclass
@@ -85,7 +98,16 @@ def _probed(recipe: Recipe, product: Matrix, certificate: Certificate) -> Agains
             if excess > 1.0:
                 tiles.append(place)
     scale = scale_of((recipe.alpha, recipe.beta), (certificate.norm_a, certificate.norm_b, certificate.norm_c0))
-    return Against(measured_bound(recipe.walk, recipe.probes, squares**0.5, scale), tuple(sorted(tiles)), worst, recipe.seed)
+    return Against(
+        measured=measured_bound(recipe.walk, recipe.probes, squares**0.5, scale),
+        tiles=tuple(sorted(tiles)),
+        worst=worst,
+        seed=recipe.seed,
+        probes=recipe.probes,
+        confidence=CONFIDENCE,
+        asked=certificate.asked,
+        guarantee=certificate.guarantee,
+    )
 
 
 def _columns(recipe: Recipe) -> Iterator[_Columns]:

@@ -107,6 +107,10 @@ class Arithmetic:
         """Whether values of this type need powers of two to stay within the range of the slices."""
         return self.converts(source) and self.compute in RANGES and not _within(source, self.compute)
 
+    def keeps(self, source: str) -> bool:
+        """Whether the slices together hold every significand of this type."""
+        return _bits(source) <= self.slices * SIGNIFICAND_BITS[self.compute]
+
     def bound(self, k: int, inputs: tuple[str, str], output: str, device: str = "cpu", epilogue: bool = False) -> float:
         """Certified eps for inner dimension `k`, input types, stored type; infinity where the formula has no meaning.
 
@@ -140,7 +144,7 @@ class Arithmetic:
         """Whether every product of integer inputs of these types is exact: no partial sum can leave the exact integers."""
         if self.slices > 1 or not all(np.dtype(name).kind in "iu" and fits(name, self.compute) for name in inputs):
             return False
-        largest = largest_magnitude(inputs[0]) * largest_magnitude(inputs[1])
+        largest = largest_sum(1, inputs)
         inside = min(_most(self.inner), _most(self.block_output[device]))
         return min(k, self.block or k) * largest <= inside and k * largest <= _most(self.accumulate)
 
@@ -179,7 +183,7 @@ class Arithmetic:
 
     def _left(self, source: str) -> float:
         """What all slices together leave out."""
-        return 0.0 if _bits(source) <= self.slices * SIGNIFICAND_BITS[self.compute] else UNIT_ROUNDOFF[self.compute] ** self.slices
+        return 0.0 if self.keeps(source) else UNIT_ROUNDOFF[self.compute] ** self.slices
 
     def _converting(self, source: str, k: int) -> float:
         if self.compute != "int8":
@@ -205,6 +209,24 @@ def largest_magnitude(dtype: str) -> int:
     """
     info = np.iinfo(dtype)
     return max(-int(info.min), int(info.max))
+
+
+def largest_sum(k: int, inputs: tuple[str, str]) -> int:
+    """Largest magnitude of a sum of k products of integers of these types.
+
+    >>> largest_sum(2, ("int8", "uint8"))
+    65280
+    """
+    return k * largest_magnitude(inputs[0]) * largest_magnitude(inputs[1])
+
+
+def holds_integers(output: str, largest: int) -> bool:
+    """Whether a stored type holds every integer up to `largest` exactly.
+
+    >>> holds_integers("float32", 2**24), holds_integers("float32", 2**24 + 1), holds_integers("int64", 2**53)
+    (True, False, True)
+    """
+    return largest <= (2**63 - 1 if output == "int64" else _most(output))
 
 
 def rounding(source: str, target: str) -> float:

@@ -15,7 +15,7 @@ from tasks.errors import BadInput
 from tasks.schema import finite
 from tasks.stored import origin_of
 from tasks.units import format_bytes, format_seconds, round_up
-from tasks.wording import plural
+from tasks.wording import asked, confidence, plural
 
 if TYPE_CHECKING:
     from tasks.against import Against
@@ -68,16 +68,18 @@ class Checkup:
     @property
     def sound(self) -> bool:
         """Whether nothing is damaged, and the product is that of its inputs as far as that was asked."""
-        return not self.damages and (self.against is None or not self.against.tiles)
+        return not self.damages and (self.against is None or self.against.kept)
 
     @property
     def line(self) -> str:
         """The answer in one line."""
         if self.sound:
             size, took = format_bytes(self.bytes_stored), format_seconds(self.seconds)
-            probed = "" if self.against is None else f"; against A and B its error is at most {round_up(self.against.measured)}"
+            probed = "" if self.against is None else f"; {_proved(self.against)}"
             kind = f"{plural(self.chunks, 'chunk')}, {size}, checked in {took} ({self.level})"
             return f"{self.out} is what was written: {kind}{probed}; root {self.root}"
+        if not self.damages and self.against is not None and not self.against.tiles:
+            return f"{self.out} is what was written, but {_proved(self.against)}: see whether A or B was changed"
         if not self.damages and self.against is not None:
             places = ", ".join(str(tile) for tile in self.against.tiles[:MOST_NAMED])
             return (
@@ -143,6 +145,12 @@ def damaged_tiles(result: Result, keys: list[str]) -> tuple[Place, ...]:
         raise BadInput(f"{result.out} is no result of gemmflow: its certificate does not say its tiles") from None
     places = {(int(i) * height // rows, int(j) * width // cols) for i, j in (key.split("/")[1:] for key in keys if key.startswith("c/"))}
     return tuple(sorted(places))
+
+
+def _proved(against: "Against") -> str:
+    """What the probes prove, and how to repeat it."""
+    certain = f"{confidence(against.confidence)} confidence ({against.probes} probes, seed {against.seed})"
+    return f"against A and B its error is at most {round_up(against.measured)} with {certain}, {asked(against.asked)} was accepted"
 
 
 def _wrong_root(root: str, expected: str | None) -> list[Damage]:

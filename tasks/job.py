@@ -104,6 +104,8 @@ class Job(BaseModel):
     def _error_is_positive(cls, value: float | None) -> float | None:
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise ValueError(f"max_error is {value}: give a positive number such as 1e-6")
+        if value is not None and value > 1:
+            raise ValueError(f"max_error is {value:g}: zeros have an error of 1, give less")
         return value
 
     @field_validator("alpha", "beta")

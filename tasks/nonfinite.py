@@ -57,14 +57,10 @@ def bad_places(values: torch.Tensor, dim: int) -> set[int]:
 def input_error(name: str, operand: Operand, values: torch.Tensor, origin: tuple[int, int]) -> NonFinite:
     """The error for a slab of op(X) with NaN or infinity; `origin` is the slab's first row and column."""
     place = _first(values)
-    if place is None:
-        return NonFinite(f"the squared norm of {name} overflows float64: scale {name} down (its values exceed 1e150)")
-    row, col, value = place
-    row, col = origin[0] + row, origin[1] + col
-    at = (col, row) if operand.transposed else (row, col)
-    chunk = tuple(place // size for place, size in zip(at, operand.matrix.chunks, strict=True))
-    where = f" (chunk {chunk[0]}, {chunk[1]})" if operand.matrix.chunk_bytes else ""
-    return NonFinite(f"{name} holds {value} at [{at[0]}, {at[1]}]{where} of {operand.matrix.path}: clean it, or pass --allow-nonfinite")
+    if place is not None:
+        return NonFinite(f"{_where(name, operand, place, origin)}: clean it, or pass --allow-nonfinite")
+    largest = _where(name, operand, _largest(values), origin)
+    return NonFinite(f"the squared norm of {name} overflows float64: {largest}: scale {name} down, below 1e150")
 
 
 def overflow_error(recipe: Recipe, tile: Tile, values: torch.Tensor) -> NonFinite | None:
@@ -74,11 +70,36 @@ def overflow_error(recipe: Recipe, tile: Tile, values: torch.Tensor) -> NonFinit
         return None
     row, col, _ = place
     stored, held = recipe.staging.spec.dtype, recipe.arithmetic.accumulate
-    wider = f"--dtype-out {held}" if stored != held else "--precision float64 --dtype-out float64"
     return NonFinite(
         f"the product overflows at [{tile.rows[0] + row}, {tile.cols[0] + col}]: {recipe.arithmetic_name} stored as {stored} "
-        f"cannot hold it; use {wider}, or scale the inputs"
+        f"cannot hold it; {_wider(stored, held)}scale the inputs"
     )
+
+
+def _wider(stored: str, held: str) -> str:
+    """What holds more than the type stored, and the accumulator's."""
+    if "float64" in (stored, held):
+        by_name = "--dtype-out float64" if stored != "float64" else "--precision float64" if held != "float64" else ""
+    else:
+        by_name = f"--dtype-out {held}" if stored != held else "--precision float64 --dtype-out float64"
+    return f"use {by_name}, or " if by_name else ""
+
+
+def _where(name: str, operand: Operand, place: tuple[int, int, float], origin: tuple[int, int]) -> str:
+    """What an operand holds, at its row and column as stored."""
+    row, col = origin[0] + place[0], origin[1] + place[1]
+    at = (col, row) if operand.transposed else (row, col)
+    chunk = tuple(index // size for index, size in zip(at, operand.matrix.chunks, strict=True))
+    where = f" (chunk {chunk[0]}, {chunk[1]})" if operand.matrix.chunk_bytes else ""
+    return f"{name} holds {place[2]:.6g} at [{at[0]}, {at[1]}]{where} of {operand.matrix.path}"
+
+
+def _largest(values: torch.Tensor) -> tuple[int, int, float]:
+    """The first of the largest values in magnitude."""
+    tops = [(float(part.abs().max()), start, part) for start, part in _strips(values)]
+    _, start, part = max(tops, key=lambda top: top[0])
+    row, col = divmod(int(part.abs().argmax()), part.shape[1])
+    return start + row, col, float(part[row, col])
 
 
 def _first(values: torch.Tensor) -> tuple[int, int, float] | None:

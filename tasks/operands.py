@@ -60,7 +60,7 @@ def _scale(row: Arithmetic, values: torch.Tensor, side: int) -> Scale:
     ends = [int(end) for end in exponents[known].aminmax()] if known.any() else []
     shift = common_shift(ends, row.compute)
     if shift is not None:
-        return shift or None
+        return max(shift, -MOST_SHIFTED) or None
     shifts = torch.where(known, RANGES[row.compute].goal - exponents, 0).clamp(-MOST_SHIFTED, MOST_SHIFTED)
     return ((shifts.long() + 1023) << 52).view(torch.float64)
 

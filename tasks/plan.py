@@ -95,7 +95,7 @@ class Plan:
     """Whose kernel multiplies (row of `tasks.kernels`): with another one the bits may differ."""
     dtype_out: str
     exact: bool
-    """Integer inputs whose every partial sum is exact."""
+    """Integer inputs whose every partial sum is exact, and is stored as it is."""
     tile: TileShape
     grid: tuple[int, int, int]
     """Tiles along m and n, slabs along k."""
@@ -143,6 +143,11 @@ class Plan:
     def rungs(self) -> tuple[Rung, ...]:
         """The arithmetics of this run, the planned one first."""
         return Rung(self.arithmetic, self.kernel, self.arithmetic_bound), *self.fallbacks
+
+    @property
+    def sampled_bytes(self) -> int:
+        """Decoded bytes of A and B that were looked at before the plan was made."""
+        return self.data.sampled_bytes if self.data else 0
 
     @property
     def bytes_ratio(self) -> float:

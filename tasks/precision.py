@@ -6,7 +6,7 @@ from math import inf
 
 import numpy as np
 
-from tasks.arithmetic import Arithmetic
+from tasks.arithmetic import UNIT_ROUNDOFF, Arithmetic, holds_integers, largest_sum
 from tasks.errors import Refused
 from tasks.forecast import forecast, random_data
 from tasks.job import Job
@@ -38,6 +38,7 @@ class Precision:
     bound: float
     """Certified normwise error, rounding to `dtype_out` included; 0 where every integer is exact."""
     exact: bool
+    """Integer inputs, no sum of which leaves the exact integers of the arithmetic, or of the stored type."""
     asked: float
     reason: str
     """Why the row is out of the question; empty where it keeps what was asked."""
@@ -119,11 +120,12 @@ def _judge(row: Arithmetic, job: Job, problem: Problem, asked: float, place: _Pl
     device = place.device
     if device not in row.devices:
         return Precision(row, result_type(problem.dtypes), inf, False, asked, f"{MISSING} on {device}")
-    exact = _is_exact(row, job, problem, device)
-    types = _output_types(job, problem, exact)
+    exact_sums = _is_exact(row, job, problem, device)
+    types = _output_types(job, problem, exact_sums)
     bounds = {stored: _bound(row, job, problem, stored, device) for stored in types}
     expected = {stored: _expected(row, job, problem, stored, device) for stored in types}
     stored = next((name for name in types if min(bounds[name], expected[name]) <= asked), types[-1])
+    exact = exact_sums and holds_integers(stored, largest_sum(problem.k, problem.dtypes))
     found = Precision(row, stored, bounds[stored], exact, asked, "", expected[stored])
     return replace(found, reason=f"{MISSING} on every worker" if place.lacking else _objection(found, job))
 
@@ -145,8 +147,8 @@ def _is_exact(row: Arithmetic, job: Job, problem: Problem, device: str) -> bool:
 
 
 def _bound(row: Arithmetic, job: Job, problem: Problem, stored: str, device: str) -> float:
-    if stored in ("int64", "float64") and _is_exact(row, job, problem, device):
-        return 0.0
+    if _is_exact(row, job, problem, device):
+        return 0.0 if holds_integers(stored, largest_sum(problem.k, problem.dtypes)) else UNIT_ROUNDOFF[stored]
     return row.bound(problem.k, problem.dtypes, stored, device, _has_epilogue(job, problem))
 
 

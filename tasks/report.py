@@ -15,7 +15,7 @@ from tasks.measured import Measured, sum_up
 from tasks.outcome import Certificate, Measurement, Outcome
 from tasks.plan import Plan
 from tasks.schema import SCHEMA, Json, error_section, finite, measured_section, plan_section, problem_section
-from tasks.summary import choice_rows, comparison, headline, plan_rows, rounding_rows, stored_line
+from tasks.summary import certificate_row, choice_rows, comparison, headline, plan_rows, rounding_rows, sampled_rows, stored_line
 from tasks.survey import Problem
 from tasks.tables import HEADER, aligned, markdown, wrapped
 from tasks.units import format_bytes
@@ -82,6 +82,7 @@ class Report:
             "seconds": clock.seconds,
             "startup_seconds": clock.startup_seconds,
             **measured_section(self.measured),
+            "bytes_sampled": run.plan.sampled_bytes,
             "tiles": run.plan.tiles,
             "tiles_resumed": outcome.resumed,
             "tiles_retried": outcome.retried,
@@ -95,7 +96,7 @@ class Report:
             "run_id": run.run_id,
             "job": run.job.model_dump(mode="json"),
             "problem": problem_section(run.problem, run.plan),
-            "plan": plan_section(run.plan),
+            "plan": plan_section(run.plan, run.problem),
             "measured": measured,
             "error": error_section(self.certificate),
             "storage": {
@@ -113,7 +114,13 @@ class Report:
 
     def to_text(self) -> str:
         """For the terminal."""
-        facts = [("plan", plan_line(self.run.plan)), ("stored", stored_line(self)), *rounding_rows(self)]
+        facts = [
+            ("plan", plan_line(self.run.plan)),
+            certificate_row(self.certificate),
+            ("stored", stored_line(self)),
+            *rounding_rows(self),
+            *sampled_rows(self.run.plan),
+        ]
         facts += [("warning", text) for text in self.warnings]
         table = [HEADER, *(row.cells for row in comparison(self))]
         lines = [f"{self.run.problem.title}: {self.verdict}", headline(self), "", *aligned(table), "", *aligned(wrapped(facts), left=2)]
@@ -126,8 +133,9 @@ class Report:
             headline(self),
             markdown([HEADER, *(row.cells for row in comparison(self))]),
             f"**Plan**: {plan_line(self.run.plan)}",
+            f"**Proof**: {certificate_row(self.certificate)[1]}",
             f"**Stored**: {stored_line(self)}",
-            *(f"**{name.capitalize()}**: {text}" for name, text in rounding_rows(self)),
+            *(f"**{name.capitalize()}**: {text}" for name, text in [*rounding_rows(self), *sampled_rows(self.run.plan)]),
             *(f"**Warning**: {text}" for text in self.warnings),
         ]
         return "\n\n".join(parts) + "\n"
@@ -167,7 +175,8 @@ def plan_markdown(plan: Plan, problem: Problem) -> str:
 
 def plan_json(plan: Plan, problem: Problem) -> dict[str, Json]:
     """The parts of schema 1 that are known before anything is multiplied."""
-    whole = {"schema": SCHEMA, "problem": problem_section(problem, plan), "plan": plan_section(plan), "warnings": plan.warnings}
+    planned = plan_section(plan, problem)
+    whole = {"schema": SCHEMA, "problem": problem_section(problem, plan), "plan": planned, "warnings": plan.warnings}
     return {key: finite(value) for key, value in whole.items()}
 
 

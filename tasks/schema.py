@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from tasks.integers import integers_line
 from tasks.measured import Measured, WorkerRecord
 from tasks.outcome import Certificate
 from tasks.plan import LANES, Choice, Plan, Prediction
@@ -55,7 +56,7 @@ def problem_section(problem: Problem, plan: Plan) -> dict[str, object]:
     }
 
 
-def plan_section(plan: Plan) -> dict[str, object]:
+def plan_section(plan: Plan, problem: Problem) -> dict[str, object]:
     """What was decided and predicted."""
     return {
         "arithmetic": plan.arithmetic,
@@ -81,6 +82,7 @@ def plan_section(plan: Plan) -> dict[str, object]:
         "guarantee": plan.guarantee,
         "fallbacks": [asdict(rung) for rung in plan.fallbacks],
         "data": asdict(plan.data) if plan.data else None,
+        "integers": integers_line(plan, problem),
     }
 
 
@@ -113,6 +115,7 @@ def error_section(certificate: Certificate) -> dict[str, object]:
         "norm_c0": certificate.norm_c0,
         "nonfinite": list(certificate.nonfinite),
         "rounding": asdict(certificate.rounding),
+        "arithmetic": certificate.arithmetic,
         "arithmetics": certificate.arithmetics,
     }
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from tasks.integers import integers_line
 from tasks.outcome import Certificate
 from tasks.plan import LANES, Plan
 from tasks.survey import Problem
@@ -18,6 +19,7 @@ from tasks.wording import (
     formula,
     plan_line,
     planned_rounding,
+    plural,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +54,19 @@ def rounding_rows(report: "Report") -> list[tuple[str, str]]:
     return _optional("rounded", done_rounding(report.certificate.rounding))
 
 
+def certificate_row(certificate: Certificate) -> tuple[str, str]:
+    """What the error is relative to, who proved it, and in which arithmetics the tiles were computed."""
+    used = ", ".join(f"{plural(count, 'tile')} in {name}" for name, count in certificate.arithmetics.items()) or certificate.arithmetic
+    proof = f"{certificate.probes} random probes, seed {certificate.seed}, {confidence(certificate.confidence)} confidence"
+    return "proof", f"{certificate.guarantee}, measured by {proof}; relative to {certificate.norm.partition(' / ')[2]}; {used}"
+
+
+def sampled_rows(plan: Plan) -> list[tuple[str, str]]:
+    """What was read before the plan was made, beside the bytes that the tiles read; no row where that was nothing."""
+    share = "at most 2 % of the inputs, not among the bytes read"
+    return _optional("sampled", f"{format_bytes(plan.sampled_bytes)} to plan with: {share}" if plan.sampled_bytes else "")
+
+
 def comparison(report: "Report") -> list[Row]:
     """The rows of asked, predicted and measured."""
     run, predicted, measured, certificate = report.run, report.run.plan.predicted, report.measured, report.certificate
@@ -79,7 +94,9 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
         ("work", f"{format_count(problem.flops, 'FLOP')}, {plan.dtype_out} product of {format_bytes(predicted.bytes_written)}"),
         ("plan", plan_line(plan)),
         ("error", error_plan(plan)),
+        *_optional("integers", integers_line(plan, problem)),
         *_optional("rounding", planned_rounding(plan.rounding)),
+        *sampled_rows(plan),
         ("time", f"{format_seconds(predicted.seconds)}{interval}"),
         ("", f"each worker: {lanes}"),
         ("memory", f"{format_bytes(predicted.peak_memory_bytes)} of {format_bytes(plan.memory_limit)}"),
@@ -110,9 +127,9 @@ def error_plan(plan: Plan) -> str:
     if plan.guarantee == "certified":
         return f"at most {bound(plan.predicted.error_bound)} for every input, {asked(plan.max_error)} accepted"
     ladder = " then ".join(rung.arithmetic for rung in plan.fallbacks)
-    data = f"{format_bytes(plan.data.sampled_bytes)} of the inputs were looked at" if plan.data else "the data taken for random numbers"
+    data = "" if plan.data else " (the data taken for random numbers)"
     instead = f"in {ladder}" if ladder else "nowhere: there is no better arithmetic, and the run would end"
-    return f"{asked(plan.max_error)} accepted: each tile is proved to be within it, or computed again {instead} ({data})"
+    return f"{asked(plan.max_error)} accepted: each tile is proved to be within it, or computed again {instead}{data}"
 
 
 def _optional(name: str, text: str) -> list[tuple[str, str]]:

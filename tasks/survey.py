@@ -46,6 +46,10 @@ class Operand:
         """Decoded bytes of the whole matrix."""
         return self.matrix.shape[0] * self.matrix.shape[1] * self.matrix.dtype.itemsize
 
+    def decoded_bytes(self, rows: slice, cols: slice) -> int:
+        """Most bytes that reading op(X)[rows, cols] decodes: whole chunks."""
+        return self.matrix.decoded_bytes(*self._turn((rows, cols)))
+
     def read_into(self, out: np.ndarray, rows: slice, cols: slice) -> int:
         """Read op(X)[rows, cols]; `out` is the stored block, so its shape is turned where the operand is. Returns bytes decoded."""
         first, second = self._turn((rows, cols))

@@ -30,9 +30,11 @@ def verify(run: Run, outcome: Outcome) -> Certificate:
     """The certificate; raises NotCertified when it misses what was asked (staging is kept)."""
     certificate = certify(run, outcome.measurements)
     if certificate.measured == inf:
+        too_large = max(abs(run.job.alpha) * certificate.norm_a * certificate.norm_b, certificate.norm_c0) > 1
+        size, way = ("large", "down") if too_large else ("small", "up")
         raise NotCertified(
-            f"A or B or their product is too small for a norm in float64 (||op(A)||_F is {certificate.norm_a:.3g}, ||op(B)||_F "
-            f"{certificate.norm_b:.3g}, alpha {run.job.alpha:.3g}): scale it up (result kept in {run.staging.folder})"
+            f"A or B or their product is too {size} for a norm in float64 (||op(A)||_F is {certificate.norm_a:.3g}, ||op(B)||_F "
+            f"{certificate.norm_b:.3g}, alpha {run.job.alpha:.3g}): scale it {way} (result kept in {run.staging.folder})"
         )
     if not certificate.kept:
         raise NotCertified(

@@ -14,6 +14,7 @@ from tasks.hardware import installed_memory
 from tests.bad_input_world import World
 
 MULTIPLY = "multiply A.zarr B.zarr C.zarr"
+MEASURED = "--guarantee measured --max-error"
 HUGE = f"{installed_memory() // 2**30 + 2}GiB"
 NAN, INF = float("nan"), float("inf")
 SHAPE = (6, 4)
@@ -158,6 +159,16 @@ VALUES = [
     Row("max-error no number", f"{MULTIPLY} --max-error small", 2, ("max_error", "a valid number", "'small'")),
     Row("max-error out of reach", f"{MULTIPLY} --max-error 1e-30", 3, ("1e-30", "k = 4", "the best is float64", "ask for at least")),
     Row("max-error and precision", f"{MULTIPLY} --max-error 1e-9 --precision bfloat16", 3, ("bfloat16", "1e-09", "at least")),
+    Row("max-error of zeros", f"{MULTIPLY} --max-error 2", 2, ("max_error is 2", "zeros have an error of 1", "give less")),
+    Row("max-error out of reach of probes", f"{MULTIPLY} {MEASURED} 1e-30", 3, ("1e-30", "k = 4", "the best is float64", "at least")),
+    Row("precision out of reach of probes", f"{MULTIPLY} {MEASURED} 1e-9 --precision bfloat16", 3, ("bfloat16", "1e-09", "at least")),
+    Row("precision that this device lacks", f"{MULTIPLY} --precision tf32", 3, ("tf32 is not available on cpu", "there are bfloat16,")),
+    Row("precision that these workers lack", f"{MULTIPLY} --precision int8", 3, ("int8 is not available on every worker", "there are")),
+    Row("a guarantee of another kind", f"{MULTIPLY} --guarantee measurd", 2, ("guarantee", "'certified' or 'measured'", "'measurd'")),
+    Row("measured against nothing", f"{MULTIPLY} --guarantee measured", 2, ("guarantee measured", "give --max-error")),
+    Row("measured at a precision", f"{MULTIPLY} --guarantee measured --precision bfloat16", 2, ("guarantee measured", "give --max-error")),
+    Row("measured and rounded", f"{MULTIPLY} {MEASURED} 1e-3 --round auto", 2, ("round auto", "leave out round or guarantee measured")),
+    Row("measured within zero", f"{MULTIPLY} {MEASURED} 0", 2, ("max_error is 0.0", "positive number")),
     Row("rounding without an error", f"{MULTIPLY} --round auto", 2, ("round auto", "give --max-error")),
     Row("rounding of another kind", f"{MULTIPLY} --round yes --max-error 1e-3", 2, ("round", "'no' or 'auto'", "'yes'")),
     Row("alpha NaN", f"{MULTIPLY} --alpha nan", 2, ("alpha", "finite")),
@@ -317,6 +328,40 @@ READING = [
         1,
         ("overflows at [0, 0]", "use --dtype-out float32,", "scale"),
         with_a(np.full(SHAPE, 1e6, np.float32)),
+    ),
+    Row(
+        "overflow of a narrower accumulator",
+        f"{X} --precision bfloat16",
+        1,
+        ("overflows at [1, 0]: bfloat16 stored as float64", "use --precision float64, or scale"),
+        with_a(np.where(np.arange(24).reshape(SHAPE) == 5, 1e39, 1.0)),
+    ),
+    Row(
+        "product too large for a norm",
+        f"{X} --alpha 1e37",
+        4,
+        ("their product is too large for a norm", "||op(A)||_F is 1e+153", "alpha 1e+37", "scale it down"),
+        with_a(np.where(np.arange(24).reshape(SHAPE) == 9, 1e153, 1.0)),
+    ),
+    *(
+        Row(
+            f"values too large for a norm, in {precision}",
+            f"{X} --precision {precision}",
+            1,
+            ("the squared norm of A overflows", "A holds -1e+308 at [3, 2] of", "X.npy", "scale A down"),
+            with_a(np.where(np.arange(24).reshape(SHAPE) == 14, -1e308, 1e307)),
+        )
+        for precision in ("bfloat16", "float32", "float64")
+    ),
+    *(
+        Row(
+            f"NaN in the last chunk, {guarantee}",
+            f"{MULTIPLY} --precision bfloat16 {guarantee}",
+            1,
+            ("A holds nan at [5, 3] (chunk 2, 1) of", "A.zarr", "--allow-nonfinite"),
+            lambda w: w.put("A.zarr", (5, 3), NAN),
+        )
+        for guarantee in ("--guarantee certified", f"{MEASURED} 0.012")
     ),
     Row("values too small for a norm", X, 4, ("too small for a norm", "||op(A)||_F is", "scale it up"), with_a(np.full(SHAPE, 1e-200))),
 ]

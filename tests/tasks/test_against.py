@@ -94,3 +94,17 @@ def test_rows_and_columns_that_nan_reaches_stand_outside(tmp_path):
     block[0, 0] += 1
     write_block(recipe.staging, 16, 8, block)
     assert checked(recipe, *clean).tiles == ((2, 1),)
+
+
+def test_what_it_proves_and_how_it_can_be_repeated_is_named(tmp_path):
+    a, b = operands()
+    recipe = recipe_for(tmp_path, (a, b), Way())
+    compute(recipe)
+    found = checked(recipe, a, b)
+    assert (found.probes, found.confidence, found.seed, found.asked, found.guarantee) == (10, 0.999, 99, 1e-3, "certified")
+    assert found.kept
+    assert checked(recipe, a, b) == found
+    assert replace(found, measured=2e-3).kept
+    assert replace(found, guarantee="measured").kept
+    assert not replace(found, guarantee="measured", measured=2e-3).kept
+    assert not replace(found, tiles=((0, 0),)).kept

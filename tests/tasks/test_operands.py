@@ -101,3 +101,11 @@ def test_integers_are_converted_and_never_overflow(source):
 def test_what_needs_no_conversion_is_not_copied():
     values = torch.ones(4, 5)
     assert prepare(ARITHMETICS["float32"], values, 0, ()).slices[0] is values
+
+
+@pytest.mark.parametrize("row", SLICED, ids=lambda row: row.name)
+def test_the_largest_numbers_of_float64_have_a_factor_that_float64_holds(row):
+    values = torch.tensor([[-1.7e308, 1e308]], dtype=torch.float64)
+    space = tuple(torch.empty(2, dtype=torch_dtype(row.stored_as)) for _ in range(row.slices))
+    made = prepare(row, values, 0, space)
+    assert np.isfinite(2.0**made.exponent)

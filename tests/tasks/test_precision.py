@@ -112,7 +112,10 @@ def test_exact_integers_scaled_by_alpha_get_a_default_that_can_be_met():
 
 
 def test_exact_integers_may_be_stored_as_floats():
-    assert 0 < chosen(job(dtype_out="float32"), dtypes=("int8", "int8"))["float64"].bound < 1e-7
+    """Exactly where the type holds the largest sum: 2**24 is that of k = 1024."""
+    held, rounded = (chosen(job(dtype_out="float32"), (8, k, 8), ("int8", "int8"))["float64"] for k in (1024, 1025))
+    assert (held.exact, held.bound) == (True, 0.0)
+    assert (rounded.exact, rounded.bound) == (False, 2.0**-24)
 
 
 @pytest.mark.parametrize(

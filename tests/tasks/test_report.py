@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks import wording
+from tasks.forecast import Data
 from tasks.measured import sum_up
 from tasks.report import Clock, make_report, plan_json, plan_markdown, plan_text
 from tasks.rounding import EXACT, Rounded, Rounding
@@ -49,7 +50,7 @@ def test_key_tree_is_the_golden_one():
             "measured",
             "seconds startup_seconds lanes bytes_read bytes_written peak_memory_bytes tiles tiles_resumed tiles_retried workers_retired",
         ),
-        ("error", "asked promised measured confidence guarantee probes seed"),
+        ("error", "asked promised measured confidence guarantee probes seed norm arithmetic arithmetics"),
         ("storage", "codec why ratio bytes_stored root"),
     ],
 )
@@ -194,3 +195,22 @@ def test_plan_json_is_the_plan_of_the_report():
     assert made["plan"] == whole["plan"]
     assert made["problem"] == whole["problem"]
     json.dumps(made, allow_nan=False)
+
+
+def test_bytes_that_were_read_to_plan_are_named_beside_those_of_the_tiles():
+    sampled = report(data=Data(0.01, 0.02, 4.0, 3 * 2**20))
+    plain = report()
+    assert sampled.to_json()["measured"]["bytes_sampled"] == sampled.to_json()["plan"]["data"]["sampled_bytes"] == 3 * 2**20
+    assert sampled.to_json()["measured"]["bytes_read"] == plain.to_json()["measured"]["bytes_read"]
+    assert plain.to_json()["measured"]["bytes_sampled"] == 0
+    for text in (sampled.to_text(), sampled.to_markdown()):
+        assert "3.00 MiB to plan with: at most 2 % of the inputs" in text
+    assert "to plan with" not in plain.to_text()
+
+
+def test_the_proof_is_in_the_text():
+    text = report(proof=certificate(guarantee="measured", arithmetics={"bfloat16": 60, "float32": 4})).to_text()
+    flat = " ".join(text.split())
+    assert "proof measured, measured by 24 random probes, seed 20260801, 99.9 % confidence" in flat
+    assert "relative to (|alpha| ||op(A)||_F" in flat
+    assert "60 tiles in bfloat16, 4 tiles in float32" in flat
