@@ -16,7 +16,7 @@ from flows import cli_host, cli_results, cli_run
 from flows.early import INTERRUPTED, SIGNALS, open_streams
 from flows.ending import exit_code, failure_line, interrupted_line
 from flows.engine import CONSOLE_LEVEL
-from flows.show import complain, flush_streams, say
+from flows.show import complain, flush_streams, say, stop_showing
 from flows.signals import end_descendants, interruptible
 from flows.traces import Traces, followed
 
@@ -102,6 +102,9 @@ def main() -> NoReturn:
 def _fail(error: BaseException, arguments: list[str], traces: Sequence[Traces]) -> int:
     if isinstance(error, SystemExit) and isinstance(error.__context__, OSError):  # what Typer makes of a broken pipe
         error = error.__context__
+        if isinstance(error, BrokenPipeError):
+            stop_showing()
+            return 0
     code = exit_code(error)
     complain(interrupted_line(arguments, traces) if code == INTERRUPTED else failure_line(error, traces))
     return code

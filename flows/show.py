@@ -83,11 +83,16 @@ def say(text: str, unread: str = "") -> None:
     try:
         print(text.rstrip("\n"), file=sys.stdout, flush=True)  # noqa: T201
     except BrokenPipeError:
-        _give_up(sys.stdout)
-        complain(f"nobody reads standard output any more: not everything was shown{unread}")
+        stop_showing(unread)
     except OSError as error:
         _give_up(sys.stdout)
         raise GemmflowError(f"standard output cannot be written ({error.strerror})") from None
+
+
+def stop_showing(unread: str = "") -> None:
+    """Say that nobody reads standard output, and write nothing more to it."""
+    _give_up(sys.stdout)
+    complain(f"nobody reads standard output any more: not everything was shown{unread}")
 
 
 def tell(text: str) -> None:

@@ -22,7 +22,7 @@ from flows import cli_run
 from flows.cli import main
 from tests.tasks.builders import Scene, report
 cli_run.run_job = lambda *_: report(Scene(grid=(2, 2)))
-sys.argv = ["x", "multiply", "a", "b", "c", *sys.argv[1:]]
+sys.argv = ["x", *(() if "--help" in sys.argv else ("multiply", "a", "b", "c")), *sys.argv[1:]]
 main()
 """
 
@@ -38,6 +38,11 @@ def test_a_reader_that_has_gone_is_no_failure(options: str) -> None:
     done = command(f'set -o pipefail; (sleep 0.1; RUN {options}; echo "code $?" >&2) | true')
     assert done.stderr.endswith("any more: not everything was shown; /data/scores.zarr is complete\ncode 0\n"), done.stderr
     assert done.stderr.count("\n") == 2
+
+
+def test_a_reader_of_the_help_that_has_gone_is_no_failure() -> None:
+    done = command('(sleep 0.1; RUN --help; echo "code $?" >&2) | true')
+    assert done.stderr == "gemmflow: nobody reads standard output any more: not everything was shown\ncode 0\n"
 
 
 def test_a_full_standard_output_is_one_line() -> None:
