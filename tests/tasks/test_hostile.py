@@ -128,6 +128,13 @@ def test_a_small_row_of_float64_meets_small_float32(unit):
     check(unit, (b.T, a.T, exact_product(b.T, a.T)), 1)
 
 
+@by_unit
+def test_products_that_are_flushed_beside_a_scaled_operand_are_counted(unit):
+    """The second row becomes a quarter, its products a little less than 2**-126."""
+    a, b = np.array([[2.0**90] * 5, [2.0**89] * 5]), np.full((5, 1), 2.0**-124 * (1 - 2.0**-20), np.float32)
+    check(unit, (a, b, exact_product(a, b)), 5)
+
+
 TYPES = st.tuples(*[st.sampled_from(["float16", "float32", "float64"])] * 2)
 POWERS = {"float16": (-24, 4), "float32": (-149, 60), "float64": (-450, 440)}
 
