@@ -42,7 +42,8 @@ def check_within_bound(unit: Unit, data, output: str, total: torch.Tensor) -> No
     found, norm_b = stored(total, output), frobenius(b)
     if not np.isfinite(found).all():
         limit = min(LARGEST[output], LARGEST[unit.row.accumulate])
-        assert np.abs(exact.high[~np.isfinite(found)]).min() > 0.99 * limit, "what is not finite has overflowed"
+        partial = np.abs(a.astype(np.float64)) @ np.abs(b.astype(np.float64))
+        assert partial[~np.isfinite(found)].min() > 0.9 * limit, "what is not finite may have overflowed on its way"
         return
     error = exact.error_of(found)
     eps = unit.row.bound(k, (a.dtype.name, b.dtype.name), output, unit.device)
@@ -69,7 +70,7 @@ def test_the_true_error_is_within_the_bound(unit, name):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_many_blocks_and_parts_of_blocks_are_within_the_bound(unit, name):
     """Blocks that are shallow enough for their sums to make most of the error."""
-    check(replace(unit, block=20), drawn(name, (2, 600, 2)), 50)
+    check(replace(unit, block=20), drawn(name, (1, 240, 2)), 50)
 
 
 def lines(x: np.ndarray, y: np.ndarray):
@@ -80,11 +81,19 @@ def lines(x: np.ndarray, y: np.ndarray):
 @by_blocks
 def test_sums_of_blocks_that_are_all_lost_are_within_the_bound(unit):
     """A one, then blocks of 4 whose sums are half a unit of it; or blocks of 16 and parts of one, each half a unit."""
-    fours, parts = np.full(1000, 2.0**-13, np.float16), np.full(3300, 2.0**-14, np.float16)
-    parts[32::33] = 2.0**-12
+    fours, parts = np.full(1000, 2.0**-13, np.float16), np.full(500 * SHALLOWEST, 2.0**-14, np.float16)
+    parts[SHALLOWEST - 1 :: SHALLOWEST] = 2.0**-12
     fours[0] = parts[0] = 1
     check(replace(unit, block=4), lines(fours, fours), 40)
-    check(replace(unit, block=16), lines(parts, parts), SHALLOWEST)
+    if unit.key[0] not in SLICED:
+        check(replace(unit, block=16), lines(parts, parts), SHALLOWEST)
+
+
+@by_unit
+def test_what_two_slices_leave_is_within_the_bound(unit):
+    """Of 1 + 2**-8 - 2**-17 - 2**-23 the second bfloat16 slice is as large, and what it leaves nearly as large, as can be."""
+    x = np.array([1 + 2.0**-8 - 2.0**-17 - 2.0**-23], np.float32)
+    check(unit, lines(x, x), 1)
 
 
 @by_blocks
@@ -117,6 +126,13 @@ def test_a_small_row_of_float64_meets_small_float32(unit):
     a, b = np.array([[1.1 * 2.0**89], [1.1 * 2.0**51]]), np.array([[1.1 * 2.0**-98]], np.float32)
     check(unit, (a, b, exact_product(a, b)), 1)
     check(unit, (b.T, a.T, exact_product(b.T, a.T)), 1)
+
+
+@by_unit
+def test_products_that_are_flushed_beside_a_scaled_operand_are_counted(unit):
+    """The second row becomes a quarter, its products a little less than 2**-126."""
+    a, b = np.array([[2.0**90] * 5, [2.0**89] * 5]), np.full((5, 1), 2.0**-124 * (1 - 2.0**-20), np.float32)
+    check(unit, (a, b, exact_product(a, b)), 5)
 
 
 TYPES = st.tuples(*[st.sampled_from(["float16", "float32", "float64"])] * 2)
