@@ -26,28 +26,20 @@ from math import ceil, expm1, inf, log1p, sqrt
 
 import numpy as np
 
+from tasks.number_types import (
+    HALF_SUBNORMAL,
+    NARROW,
+    SIGNIFICAND_BITS,
+    SMALLEST_NORMAL,
+    UNIT_ROUNDOFF,
+    bits,
+    fits,
+    largest_sum,
+    last_exact_integer,
+    rounding,
+    within,
+)
 from tasks.scaling import RANGES
-
-UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8, "tf32": 2.0**-10}
-"""Largest relative error of a conversion: half the distance from 1 to the next number, all of it for tf32, which truncates."""
-
-SMALLEST_NORMAL = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126, "tf32": 2.0**-126}
-"""What is smaller may be flushed to zero by some kernel, so the underflow term counts it as lost."""
-
-HALF_SUBNORMAL = {"float64": 2.0**-1074, "float32": 2.0**-150, "float16": 2.0**-25}
-"""Largest absolute error of rounding a tiny value to nearest with gradual underflow."""
-
-SIGNIFICAND_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8, "tf32": 11}
-"""Integers up to 2**bits are exact."""
-
-INTEGER_BITS = {"int8": 7, "int32": 31}
-"""Integers below 2**bits in magnitude are exact, in the integer types that products are made of."""
-
-NARROW = ("bfloat16", "float16")
-"""Types that operands are always scaled for, so that no loss is absolute; float32 from float64 alone."""
-
-LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127, "tf32": 127}
-"""Powers of two up to this are finite."""
 
 QUANTIZED = 0.51 / 127
 """Largest error of int8 values that stand for reals, relative to the largest value of their line: half a step, and the rounding
@@ -105,11 +97,11 @@ class Arithmetic:
 
     def scales(self, source: str) -> bool:
         """Whether values of this type need powers of two to stay within the range of the slices."""
-        return self.converts(source) and self.compute in RANGES and not _within(source, self.compute)
+        return self.converts(source) and self.compute in RANGES and not within(source, self.compute)
 
     def keeps(self, source: str) -> bool:
         """Whether the slices together hold every significand of this type."""
-        return _bits(source) <= self.slices * SIGNIFICAND_BITS[self.compute]
+        return bits(source) <= self.slices * SIGNIFICAND_BITS[self.compute]
 
     def bound(self, k: int, inputs: tuple[str, str], output: str, device: str = "cpu", epilogue: bool = False) -> float:
         """Certified eps for inner dimension `k`, input types, stored type; infinity where the formula has no meaning.
@@ -145,8 +137,8 @@ class Arithmetic:
         if self.slices > 1 or not all(np.dtype(name).kind in "iu" and fits(name, self.compute) for name in inputs):
             return False
         largest = largest_sum(1, inputs)
-        inside = min(_most(self.inner), _most(self.block_output[device]))
-        return min(k, self.block or k) * largest <= inside and k * largest <= _most(self.accumulate)
+        inside = min(last_exact_integer(self.inner), last_exact_integer(self.block_output[device]))
+        return min(k, self.block or k) * largest <= inside and k * largest <= last_exact_integer(self.accumulate)
 
     def _vanishing(self, source: str, k: int) -> float:
         """What is lost of scaled lines that are too wide for the type, relative to their norms."""
@@ -201,61 +193,6 @@ class Arithmetic:
         return max(_together(_gamma(depth, unit), rounds, _gamma(sums[depth], outer)) for depth in depths)
 
 
-def largest_magnitude(dtype: str) -> int:
-    """Largest absolute value of an integer type.
-
-    >>> largest_magnitude("int8"), largest_magnitude("uint8")
-    (128, 255)
-    """
-    info = np.iinfo(dtype)
-    return max(-int(info.min), int(info.max))
-
-
-def largest_sum(k: int, inputs: tuple[str, str]) -> int:
-    """Largest magnitude of a sum of k products of integers of these types.
-
-    >>> largest_sum(2, ("int8", "uint8"))
-    65280
-    """
-    return k * largest_magnitude(inputs[0]) * largest_magnitude(inputs[1])
-
-
-def holds_integers(output: str, largest: int) -> bool:
-    """Whether a stored type holds every integer up to `largest` exactly.
-
-    >>> holds_integers("float32", 2**24), holds_integers("float32", 2**24 + 1), holds_integers("int64", 2**53)
-    (True, False, True)
-    """
-    return largest <= (2**63 - 1 if output == "int64" else _most(output))
-
-
-def rounding(source: str, target: str) -> float:
-    """Unit roundoff of converting a value of type `source` to `target`; 0 where every value survives.
-
-    >>> rounding("float16", "float32"), rounding("int16", "float32"), rounding("float32", "bfloat16") == 2.0**-8
-    (0.0, 0.0, True)
-    """
-    return 0.0 if target not in UNIT_ROUNDOFF or fits(source, target) else UNIT_ROUNDOFF[target]
-
-
-def fits(source: str, target: str) -> bool:
-    """Whether a narrow type holds every significand of another one.
-
-    >>> fits("int8", "int8"), fits("uint8", "int8"), fits("float16", "tf32")
-    (True, False, True)
-    """
-    if target in INTEGER_BITS:
-        return source == target
-    return _bits(source) <= SIGNIFICAND_BITS[target]
-
-
-def _within(source: str, target: str) -> bool:
-    """Whether no finite value of a type overflows or becomes subnormal in another one."""
-    if np.dtype(source).kind in "iu":
-        return largest_magnitude(source) < 2 ** LARGEST_EXPONENT[target]
-    return SMALLEST_NORMAL[source] * 2.0**-10 > SMALLEST_NORMAL[target]
-
-
 def _together(*increments: float) -> float:
     """(1 + x) (1 + y) ... - 1."""
     return expm1(sum(log1p(increment) for increment in increments))
@@ -263,14 +200,3 @@ def _together(*increments: float) -> float:
 
 def _gamma(terms: int, unit: float) -> float:
     return terms * unit / (1 - terms * unit) if terms * unit < 1 else inf
-
-
-def _most(dtype: str) -> int:
-    """Largest integer up to which all are exact."""
-    return 2 ** INTEGER_BITS[dtype] - 1 if dtype in INTEGER_BITS else 2 ** SIGNIFICAND_BITS[dtype]
-
-
-def _bits(dtype: str) -> int:
-    if dtype in SIGNIFICAND_BITS:
-        return SIGNIFICAND_BITS[dtype]
-    return (largest_magnitude(dtype)).bit_length() - (0 if dtype.startswith("u") else 1)

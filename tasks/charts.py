@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from tasks.arithmetic import UNIT_ROUNDOFF
 from tasks.figures import INK, NAME, VALUE, Box, Canvas, Chart, Key, Style, bare, draw, fill_boxes, say
 from tasks.measured import WorkerRecord
+from tasks.number_types import UNIT_ROUNDOFF
 from tasks.outcome import Certificate
 from tasks.plan import LANES
 from tasks.report import Report

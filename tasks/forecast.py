@@ -22,7 +22,8 @@ not independent: equal numbers, added up for every element alike.
 from dataclasses import dataclass
 from math import hypot, sqrt
 
-from tasks.arithmetic import QUANTIZED, UNIT_ROUNDOFF, Arithmetic, fits, rounding
+from tasks.arithmetic import QUANTIZED, Arithmetic
+from tasks.number_types import UNIT_ROUNDOFF, fits, rounding
 
 ROUNDED = 0.43
 """Root mean square of a rounding error over its largest."""

@@ -4,8 +4,8 @@ Types alone decide, never values: a sum of k products of the largest integers mu
 is stored, holds exactly.
 """
 
-from tasks.arithmetic import largest_magnitude, largest_sum
 from tasks.ladder import ARITHMETICS
+from tasks.number_types import largest_magnitude, largest_sum
 from tasks.plan import Plan
 from tasks.survey import Problem
 

@@ -6,11 +6,12 @@ from math import inf
 
 import numpy as np
 
-from tasks.arithmetic import UNIT_ROUNDOFF, Arithmetic, holds_integers, largest_sum
+from tasks.arithmetic import Arithmetic
 from tasks.errors import Refused
 from tasks.forecast import forecast, random_data
 from tasks.job import Job
 from tasks.ladder import ARITHMETICS
+from tasks.number_types import UNIT_ROUNDOFF, holds_integers, largest_sum
 from tasks.probes import inflation
 from tasks.survey import Problem
 from tasks.units import round_up

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from tasks.arithmetic import SMALLEST_NORMAL, Arithmetic
+from tasks.arithmetic import Arithmetic
 from tasks.devices import torch_dtype
 from tasks.kernels import KERNELS, Adds, Multiplies
 from tasks.ladder import ARITHMETICS
 from tasks.memory import PRODUCT_ROWS
+from tasks.number_types import SMALLEST_NORMAL
 from tasks.operands import prepare
 from tasks.product import Method, add_product
 

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.arithmetic import UNIT_ROUNDOFF
 from tasks.devices import torch_dtype
 from tasks.forecast import Data, conversion_error, forecast, random_data
 from tasks.kernels import KERNELS
 from tasks.ladder import ARITHMETICS
+from tasks.number_types import UNIT_ROUNDOFF
 from tasks.operands import prepare
 from tasks.product import add_product
 from tasks.sample import look

@@ -14,7 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.arithmetic import SHALLOWEST, SMALLEST_NORMAL
+from tasks.arithmetic import SHALLOWEST
+from tasks.number_types import SMALLEST_NORMAL
 from tests.tasks.hostile import HOSTILE, drawn, exact_product, frobenius
 from tests.tasks.matrix_units import Unit, multiply, running_sum, stored, truncated_sum, units
 

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.arithmetic import QUANTIZED, SMALLEST_NORMAL, UNIT_ROUNDOFF
+from tasks.arithmetic import QUANTIZED
 from tasks.devices import torch_dtype
 from tasks.ladder import ARITHMETICS
+from tasks.number_types import SMALLEST_NORMAL, UNIT_ROUNDOFF
 from tasks.operands import prepare
 from tasks.scaling import RANGES
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from storage import OutputSpec, Staging
 from tasks import planner
-from tasks.arithmetic import HALF_SUBNORMAL
 from tasks.errors import NotCertified
 from tasks.ladder import ARITHMETICS
+from tasks.number_types import HALF_SUBNORMAL
 from tasks.outcome import Outcome
 from tasks.planner import make_plan
 from tasks.precision import PROBES
