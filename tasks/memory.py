@@ -21,6 +21,9 @@ from tasks.survey import Operand, Problem
 PROBE_BLOCK = 1 << 17
 """Elements that the verifier converts to float64 at a time: small enough for a core's cache."""
 
+DEVICE_BLOCK = 1 << 22
+"""The same on an accelerator, where a block must be worth its launch."""
+
 PROBE_GROUP = 12
 """Vectors that the verifier multiplies at a time: BLAS's AVX2 kernels hold so many columns in registers, and MKL takes 2.5 times as
 long for 11 as for 12."""
@@ -74,7 +77,7 @@ def _arithmetic(problem: Problem, way: Candidate) -> dict[str, int]:
     row, tile, types = way.arithmetic, way.tile, (problem.a.dtype, problem.b.dtype)
     elements = (tile.rows * tile.depth, tile.depth * tile.cols)
     converted = sum(size for size, dtype in zip(elements, types, strict=True) if row.converts(dtype))
-    wide = max(PROBE_BLOCK, tile.rows, tile.depth, tile.cols) if converted else 0
+    wide = max(block_elements(way.device, way.layout.threads), tile.rows, tile.depth, tile.cols) if converted else 0
     lines = tile.rows + tile.cols if any(map(row.scales, types)) else 0
     return {
         "accumulator": tile.rows * tile.cols * ITEMSIZE[row.accumulate],
@@ -88,6 +91,11 @@ def strip_elements(row: Arithmetic, inputs: tuple[str, str], tile: TileShape) ->
     return min(tile.rows, PRODUCT_ROWS) * tile.cols if row.block or any(map(row.scales, inputs)) else 0
 
 
+def block_elements(device: str, threads: int) -> int:
+    """Elements that pass in float64 at a time: as many as each thread's cache takes."""
+    return PROBE_BLOCK * threads if device == "cpu" else DEVICE_BLOCK
+
+
 def padded_probes(probes: int) -> int:
     """Columns that the verifier's products have: whole groups."""
     return -(-probes // PROBE_GROUP) * PROBE_GROUP
@@ -97,7 +105,7 @@ def _verifier(way: Candidate) -> dict[str, int]:
     tile, columns = way.tile, padded_probes(way.probes + SIGNS)
     lines = tile.cols + 4 * tile.rows + (way.slots[1] + 2) * tile.depth + max(tile.cols, tile.depth)
     vectors = columns * lines + (2 * way.slots[0] + 5) * tile.rows + 2 * tile.depth
-    return {"verifier": 8 * (vectors + PROBE_BLOCK + max(tile.cols, tile.rows, tile.depth))}
+    return {"verifier": 8 * (vectors + block_elements(way.device, way.layout.threads) + max(tile.cols, tile.rows, tile.depth))}
 
 
 def _input(problem: Problem) -> dict[str, int]:

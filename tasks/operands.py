@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from tasks.arithmetic import Arithmetic
-from tasks.memory import PROBE_BLOCK
+from tasks.memory import block_elements
 from tasks.scaling import RANGES, common_shift
 
 LARGEST_INT8 = 127
@@ -70,7 +70,7 @@ def largest_of_lines(values: torch.Tensor, side: int) -> torch.Tensor:
     if values.is_floating_point():
         return torch.linalg.vector_norm(values, ord=torch.inf, dim=1 - side).double()
     largest = torch.zeros(values.shape[side], dtype=torch.float64, device=values.device)
-    step = max(1, PROBE_BLOCK // values.shape[1])
+    step = max(1, block_elements(values.device.type, torch.get_num_threads()) // values.shape[1])
     for start in range(0, values.shape[0], step):
         rows = slice(start, start + step)
         found, place = values[rows].double().abs_().amax(1 - side), largest[rows] if side == 0 else largest
@@ -102,7 +102,7 @@ def _cut(stored: torch.Tensor, scale: Scale, slices: tuple[torch.Tensor, ...]) -
 
 def _pieces(stored: torch.Tensor, wide: torch.dtype, scale: Scale) -> Iterator[tuple[slice, torch.Tensor]]:
     """Some stored rows at a time, scaled, in a buffer that is used again."""
-    step = max(1, PROBE_BLOCK // stored.shape[1])
+    step = max(1, block_elements(stored.device.type, torch.get_num_threads()) // stored.shape[1])
     buffer = torch.empty(min(step, stored.shape[0]), stored.shape[1], dtype=wide, device=stored.device)
     for start in range(0, stored.shape[0], step):
         part = stored[start : start + step]

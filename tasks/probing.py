@@ -1,15 +1,19 @@
 """The verifier's arithmetic on a worker: passes over slabs in float64, a cache-sized block at a time."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from tasks.memory import PROBE_BLOCK, padded_probes
+from tasks.memory import block_elements, padded_probes
 from tasks.probes import SIGNS
 
 LOST_SQUARE = 5e-324
 """The smallest float64."""
+
+PIECE_WIDTH = 2048
+"""Columns of a piece, at most."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,10 @@ def _by_rows(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted) -> Pass
     right = _zeros((cols, padded_probes(count)), block)
     right[:, :count] = vectors
     product, squares = _zeros((rows, padded_probes(count)), block), _zeros(rows, block)
-    step = max(1, min(rows, PROBE_BLOCK // cols))
-    wide = torch.empty(step, cols, dtype=torch.float64, device=block.device)
-    for part, out, sums in zip(block.split(step), product.split(step), squares.split(step), strict=True):
-        piece = wide[: part.shape[0]]
-        _widen(piece, part, wanted.clean)
-        torch.mm(piece, right, out=out)
+    for down, across, piece in _pieces(block, wanted.clean):
+        product[down].addmm_(piece, right[across])
         if wanted.norms:
-            _square_lines(piece, sums)
+            _add_square_lines(piece, squares[down])
     return Pass(product[:, :count], squares if wanted.norms else squares[:0])
 
 
@@ -75,15 +75,29 @@ def _by_columns(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted) -> P
     left = _zeros((padded_probes(count), cols), block)
     left[:count] = vectors.T
     product, squares = _zeros((padded_probes(count), rows), block), _zeros(rows, block)
-    step = max(1, min(cols, PROBE_BLOCK // rows))
-    wide = torch.empty(step, rows, dtype=torch.float64, device=block.device)
-    for part, factors in zip(block.T.split(step), left.split(step, dim=1), strict=True):
-        piece = wide[: part.shape[0]]
-        _widen(piece, part, wanted.clean)
-        product.addmm_(factors, piece)
+    for down, across, piece in _pieces(block.T, wanted.clean):
+        product[:, across].addmm_(left[:, down], piece)
         if wanted.norms:
-            _add_square_columns(piece, squares)
+            _add_square_columns(piece, squares[across])
     return Pass(product[:count].T, squares if wanted.norms else squares[:0])
+
+
+def _pieces(stored: torch.Tensor, clean: bool) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+    """Pieces of a block that is stored by rows, in float64, in one buffer: rows, columns, values.
+
+    They are about as high as is good for BLAS: of a wide block one row's worth of cache after the other would be slow, most of all
+    with several threads.
+    """
+    (rows, cols), device = stored.shape, stored.device
+    width = min(cols, PIECE_WIDTH)
+    height = max(1, min(rows, block_elements(device.type, torch.get_num_threads()) // max(1, width)))
+    buffer = torch.empty(height, width, dtype=torch.float64, device=device)
+    for start in range(0, rows, height):
+        for first in range(0, cols, width):
+            part = stored[start : start + height, first : first + width]
+            piece = buffer[: part.shape[0], : part.shape[1]]
+            _widen(piece, part, clean)
+            yield slice(start, start + height), slice(first, first + width), piece
 
 
 def _zeros(shape: int | tuple[int, int], block: torch.Tensor) -> torch.Tensor:
@@ -96,13 +110,13 @@ def _widen(piece: torch.Tensor, part: torch.Tensor, clean: bool) -> None:
         torch.nan_to_num(piece, nan=0.0, posinf=0.0, neginf=0.0, out=piece)
 
 
-def _square_lines(piece: torch.Tensor, out: torch.Tensor) -> None:
-    """Squared norm of each row into `out`: by numpy, which takes two thirds of torch's time, where one core works alone."""
+def _add_square_lines(piece: torch.Tensor, sums: torch.Tensor) -> None:
+    """Add the squared norm of each row to `sums`: by numpy, which takes two thirds of torch's time, where one core works alone."""
     if _alone(piece):
         with np.errstate(all="ignore"):  # infinity and NaN are meant to show in the sums
-            np.vecdot(piece.numpy(), piece.numpy(), out=out.numpy())
+            sums.add_(torch.from_numpy(np.vecdot(piece.numpy(), piece.numpy())))
     else:
-        torch.linalg.vector_norm(piece, dim=1, out=out).square_()
+        sums.add_(torch.linalg.vector_norm(piece, dim=1).square_())
 
 
 def _add_square_columns(piece: torch.Tensor, sums: torch.Tensor) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from tasks.arithmetic import Arithmetic
 from tasks.kernels import Adds, Kernel
-from tasks.memory import PROBE_BLOCK, PRODUCT_ROWS
+from tasks.memory import PRODUCT_ROWS, block_elements
 from tasks.operands import Prepared
 
 MOST_EXPONENT = 100
@@ -75,7 +75,7 @@ def _line_factors(operand: Prepared, device: torch.device) -> torch.Tensor:
 
 def _add_scaled(target: torch.Tensor, part: torch.Tensor, factors: tuple[torch.Tensor, torch.Tensor], beta: float) -> None:
     """By way of float64, a few rows at a time: whatever the factors are, what can be held is."""
-    step = max(1, PROBE_BLOCK // target.shape[1])
+    step = max(1, block_elements(target.device.type, torch.get_num_threads()) // target.shape[1])
     for start in range(0, target.shape[0], step):
         lines = factors[0] if len(factors[0]) == 1 else factors[0][start : start + step]
         wide = part[start : start + step].double().mul_(lines[:, None]).mul_(factors[1])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from storage.chain import PCODEC_BYTES
 from tasks.candidate import with_slabs
 from tasks.compression import sample_bytes
-from tasks.memory import HEADROOM, PROBE_BLOCK, PRODUCT_ROWS, tile_memory
+from tasks.memory import DEVICE_BLOCK, HEADROOM, PROBE_BLOCK, PRODUCT_ROWS, block_elements, tile_memory
 from tests.tasks.machines import matrix, problem
 from tests.tasks.test_candidate import candidate
 
@@ -62,12 +62,21 @@ def test_a_shard_costs_its_chunks_buffers_and_its_index():
     assert 200 * 16 <= more < 200 * 200
 
 
+def test_every_thread_has_a_block_in_its_cache():
+    assert block_elements("cpu", 3) == 3 * block_elements("cpu", 1) == 3 * PROBE_BLOCK
+    way = candidate(SHAPE, (2000, 1000, 300))
+    two = replace(way, layout=replace(way.layout, threads=way.layout.threads + 1))
+    more = tile_memory(problem(SHAPE), two).host["verifier"] - tile_memory(problem(SHAPE), way).host["verifier"]
+    assert more == 8 * PROBE_BLOCK
+
+
 def test_a_device_holds_the_work_and_the_host_only_what_is_staged():
     on_host = tile_memory(problem(SHAPE), candidate(SHAPE, (2000, 1000, 300)))
     split = tile_memory(problem(SHAPE), candidate(SHAPE, (2000, 1000, 300), device="cuda"))
     assert on_host.device == {}
     assert set(split.device) == {"slabs of A", "slabs of B", "accumulator", "converted slabs", "slab product", "verifier"}
-    assert split.device.items() <= on_host.host.items()
+    assert split.device.keys() < on_host.host.keys()
+    assert split.device["verifier"] - on_host.host["verifier"] == 8 * (DEVICE_BLOCK - PROBE_BLOCK)
     assert not set(split.host) & set(split.device)
     assert split.host["pinned staging"] == 2000 * 300 * 4
 

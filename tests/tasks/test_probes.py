@@ -53,7 +53,8 @@ def test_apply_is_a_float64_product_with_row_norms(rows, cols, probes, turned, s
 
 
 def test_apply_works_through_many_blocks(monkeypatch):
-    monkeypatch.setattr(probing, "PROBE_BLOCK", 64)
+    monkeypatch.setattr(probing, "block_elements", lambda device, threads: 64)
+    monkeypatch.setattr(probing, "PIECE_WIDTH", 8)
     block = torch.randn(37, 29)
     vectors = probing.draw(0, 0, 29, 3)
     for view in (block, block.T.contiguous().T):
