@@ -54,6 +54,11 @@ class Ascent:
             )
         self._at[tile.index] = above
 
+    def climbed(self, tiles: Iterable[Measurement]) -> int:
+        """How many of these tiles missed on the rung where they started."""
+        pilots = self.pilots
+        return sum(tile.rung > (0 if tile.index in pilots else self.base) for tile in tiles)
+
     def repeat(self, tile: Measurement) -> None:
         """Let a tile that landed be computed again as it was."""
         self._at[tile.index] = tile.rung

@@ -83,10 +83,11 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
     stored = seen if rounded.exponent is None else probing.apply(sums.accumulator, probes, replace(wanted, norms=False))
     expected = recipe.alpha * sums.residual + recipe.beta * added.product
     residual = _residual(expected, stored, affected)
-    overflow = None if sums.changed or torch.isfinite(residual).all() else overflow_error(recipe, tile, sums.accumulator)
+    suspicious = recipe.allow_nonfinite or not torch.isfinite(residual).all()
+    overflow = overflow_error(recipe, tile, sums.accumulator, affected) if suspicious and not sums.changed else None
     limits = thresholds(recipe, sums, probes, added.row_squares) + _tail(recipe) * rounded.row_errors
     worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
-    if sums.changed or (rounded.row_errors > _EXCEEDED * room).any():
+    if sums.changed or overflow or (rounded.row_errors > _EXCEEDED * room).any():
         worst.fill_(torch.inf)
     before = residual if stored is seen else _residual(expected, seen, affected)
     return Checked(

@@ -21,9 +21,7 @@ from urllib.parse import urlsplit
 from tasks.alarm import Alarm, Yard, alarms, alike, cleared, raised, same_values, usual
 from tasks.errors import NotCertified
 from tasks.outcome import Measurement, Retired
-
-MOST_TIMES = 4
-"""Times that one tile in doubt is computed."""
+from tasks.proof import MOST_TIMES
 
 MOST_WRONG = 2
 """Wrong tiles after which a worker gets no more."""
@@ -39,7 +37,7 @@ class Question:
     seen: tuple[Measurement, ...]
     """Its computations so far."""
     alarms: tuple[Alarm, ...] = ()
-    """What made it stand out; empty where it was refused."""
+    """What made it stand out; empty where it was refused, or missed what was asked."""
 
 
 class Doubts:
@@ -92,6 +90,14 @@ class Doubts:
             return None
         return self._heard(tile)
 
+    def confirms_miss(self, tile: Measurement) -> bool:
+        """Whether a tile misses what was asked, as it did when another worker, if there is one, computed it: the arithmetic is to blame."""
+        question = self._questions.get(tile.index)
+        confirmed = tile.verdict == "missed" and question is not None and any(seen.verdict == "missed" for seen in question.seen)
+        if confirmed:
+            del self._questions[tile.index]
+        return confirmed
+
     def suspect(self, tile: Measurement | None, done: Mapping[int, Measurement], over: bool) -> Measurement | None:
         """The tile to take back now, and to compute again: the one that just landed, or when it is time any of those done.
 
@@ -135,7 +141,7 @@ class Doubts:
         return self._heard(tile)
 
     def _ask_again(self, question: Question, tile: Measurement) -> None:
-        refused = [seen for seen in (*question.seen, tile) if not seen.accepted]
+        refused = [seen for seen in (*question.seen, tile) if seen.verdict == "refused"]
         place = f"tile {tile.index} (row {tile.row}, column {tile.col})"
         if len(refused) > 1:
             raise NotCertified(

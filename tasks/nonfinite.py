@@ -63,9 +63,9 @@ def input_error(name: str, operand: Operand, values: torch.Tensor, origin: tuple
     return NonFinite(f"the squared norm of {name} overflows float64: {largest}: scale {name} down, below 1e150")
 
 
-def overflow_error(recipe: Recipe, tile: Tile, values: torch.Tensor) -> NonFinite | None:
-    """The error for a finite product that overflowed its type, with its position; None where all values are finite."""
-    place = _first(values)
+def overflow_error(recipe: Recipe, tile: Tile, values: torch.Tensor, affected: Affected) -> NonFinite | None:
+    """The error for a finite product that overflowed its type, with its position; None where all values are finite that should be."""
+    place = _first(values, affected)
     if place is None:
         return None
     row, col, _ = place
@@ -102,9 +102,13 @@ def _largest(values: torch.Tensor) -> tuple[int, int, float]:
     return start + row, col, float(part[row, col])
 
 
-def _first(values: torch.Tensor) -> tuple[int, int, float] | None:
+def _first(values: torch.Tensor, affected: Affected | None = None) -> tuple[int, int, float] | None:
+    rows, cols = (sorted(affected.rows), sorted(affected.cols)) if affected else ([], [])
     for start, part in _strips(values):
-        places = torch.nonzero(~torch.isfinite(part))
+        bad = ~torch.isfinite(part)
+        bad[[row - start for row in rows if start <= row < start + len(part)]] = False
+        bad[:, cols] = False
+        places = torch.nonzero(bad)
         if len(places):
             row, col = places[0].tolist()
             return start + row, col, float(part[row, col])

@@ -23,7 +23,7 @@ MISSING = "not available"
 PROBES = 10
 """Gaussian columns of the verifier, beside that of random signs; `tasks.probes` says what they prove."""
 
-DOUBT_OF_A_TILE = 1e-5
+DOUBT_OF_A_TILE = 1e-6
 """Share of the allowed doubt that one tile of a few dozens has."""
 
 MEANINGLESS = 1.0

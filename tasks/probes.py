@@ -80,10 +80,12 @@ def error_bound(residual: float, scale: float, shape: tuple[int, int, int], cert
     """||E||_F relative to `scale` is below this: inflation (residual + what rounding and lost squares in the check can hide).
 
     `residual` is the root mean square over the probes of the Frobenius norm of all residuals, `shape` how many rows have residuals,
-    the depth and the columns of their sums, `certainty` the number of probes and the probability that it is wrong.
+    the depth and the columns of their sums, `certainty` the number of probes and the probability that it is wrong. A column of `cols`
+    Gaussian numbers is longer than sqrt(cols) + 8 with probability exp(-32) = 1e-14 (concentration of a 1-Lipschitz function): nothing
+    beside any doubt that is shared here.
     """
     rows, depth, cols = shape
-    lost, hidden = sqrt(rows) * LEAST_NORM, checking_roundoff(depth, cols, sqrt(cols) + 6.0)
+    lost, hidden = sqrt(rows) * LEAST_NORM, checking_roundoff(depth, cols, sqrt(cols) + 8.0)
     return inflation(*certainty) * ((residual + lost) / scale + hidden)
 
 

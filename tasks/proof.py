@@ -5,8 +5,8 @@ summed over all tiles this is at most E**2 times the square of the whole product
 the whole's (Cauchy and Schwarz for the mixed terms). A tile that misses is computed again one rung up.
 
 The doubt. All that is claimed holds together but for a probability of 1 - CONFIDENCE: half of it is shared equally by every tile
-in every rung that it may be computed in (union bound: choosing among computations by their own residuals is covered), the
-other half is for the sum over all tiles, which is the sharper claim where no tile was computed twice.
+in every rung that it may be computed in, MOST_TIMES each (union bound: choosing among computations by their own residuals is
+covered), the other half is for the sum over all tiles, which is the sharper claim where no tile was computed twice.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ from tasks.plan import Plan
 from tasks.probes import CONFIDENCE, error_bound, scale_of
 
 HALF_OF_THE_DOUBT = (1 - CONFIDENCE) / 2
+
+MOST_TIMES = 4
+"""Times that one tile in doubt is computed in one arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,12 @@ def proof_of(plan: Plan, rung: int) -> Proof | None:
     """What tiles in this rung of the plan must prove; None where the arithmetic certifies it."""
     if plan.rungs[rung].bound <= plan.max_error:
         return None
-    return Proof(plan.max_error, HALF_OF_THE_DOUBT / (plan.tiles * len(plan.rungs)), plan.probes)
+    return Proof(plan.max_error, doubt_of_a_tile(plan), plan.probes)
+
+
+def doubt_of_a_tile(plan: Plan) -> float:
+    """Probability that one computation of one tile claims too little."""
+    return HALF_OF_THE_DOUBT / (plan.tiles * len(plan.rungs) * MOST_TIMES)
 
 
 Squares = tuple[float, float, float, float]

@@ -141,7 +141,8 @@ class _Drive:
         self.journal.sync()
         every = tuple(self.done[index] for index in sorted(self.done))
         retried = self.deaths.total() + self.again.total() + len(self.missed)
-        return Outcome(every, monotonic() - started, retried, len(self.run.resumed), len(self.missed), self.doubts.retired)
+        missed = self.ascent.climbed(every)
+        return Outcome(every, monotonic() - started, retried, len(self.run.resumed), missed, self.doubts.retired)
 
     def _fly_pilots(self) -> None:
         """Compute the first tiles, and find out where the others start; what missed is then computed again."""
@@ -209,7 +210,7 @@ class _Drive:
             del self.flying[future.key]  # only now: a record that died with its worker is waited for like any other
             self.load[flight.worker] -= 1
             future.release()
-        if measurement.verdict == "missed":
+        if self.doubts.confirms_miss(measurement):
             self._miss(measurement)
             return measurement.worker
         record = self.doubts.hear(measurement)

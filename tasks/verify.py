@@ -13,8 +13,8 @@ from tasks.ladder import ARITHMETICS
 from tasks.outcome import Certificate, Measurement, Outcome
 from tasks.plan import Plan
 from tasks.prepare import Run
-from tasks.probes import CONFIDENCE, error_bound, scale_of
-from tasks.proof import HALF_OF_THE_DOUBT
+from tasks.probes import CONFIDENCE, LEAST_NORM, error_bound, scale_of
+from tasks.proof import HALF_OF_THE_DOUBT, Proof, doubt_of_a_tile, tile_bound
 from tasks.recipe import walk_of
 from tasks.rounding import Rounded, step_of
 from tasks.units import round_up
@@ -35,6 +35,12 @@ def verify(run: Run, outcome: Outcome) -> Certificate:
         raise NotCertified(
             f"A or B or their product is too {size} for a norm in float64 (||op(A)||_F is {certificate.norm_a:.3g}, ||op(B)||_F "
             f"{certificate.norm_b:.3g}, alpha {run.job.alpha:.3g}): scale it {way} (result kept in {run.staging.folder})"
+        )
+    if run.job.max_error is not None and run.job.guarantee == "certified" and certificate.guarantee == "measured" and certificate.kept:
+        raise NotCertified(
+            f"max-error {certificate.asked:.3g} is measured ({round_up(certificate.measured)}), but what underflow may take is within "
+            f"{round_up(certificate.promised)} only: scale the inputs up, use --precision float64, or --guarantee measured "
+            f"(result kept in {run.staging.folder})"
         )
     if not certificate.kept:
         raise NotCertified(
@@ -78,22 +84,38 @@ def _measured(run: Run, tiles: tuple[Measurement, ...], scale: float | None) -> 
     """What the probes prove of the whole. Where tiles were chosen by their residuals, only the sum of what each of them proved counts."""
     plan = run.plan
     if scale and any(tile.rung for tile in tiles):
-        factors = run.job.alpha, run.job.beta
-        return hypot(*(_proved(run, tile) * (_tile_scale(factors, tile) or 0.0) for tile in tiles)) / scale
+        return hypot(*(_proved(run, tile) for tile in tiles)) / scale
     residual, doubt = _norm(tile.square_residual for tile in tiles), 1 - CONFIDENCE
     return measured_bound(walk_of(plan), plan.probes, residual, scale, HALF_OF_THE_DOUBT if plan.fallbacks else doubt)
 
 
 def _proved(run: Run, tile: Measurement) -> float:
-    """The error of one tile relative to its own scale: as measured, or as its arithmetic certifies."""
-    if tile.error is not None:
-        return tile.error
-    norms = sqrt(tile.square_a), sqrt(tile.square_b)
-    return _promised(run, norms, _tile_scale((run.job.alpha, run.job.beta), tile), tile.rung)
+    """The Frobenius norm of a tile's error: as its own probes prove it, or as its arithmetic certifies it, whichever is less."""
+    plan, factors = run.plan, (run.job.alpha, run.job.beta)
+    scale = scale_of(factors, (sqrt(tile.square_a), sqrt(tile.square_b), sqrt(tile.square_c0)))
+    if scale is None:
+        return 0.0
+    if scale == 0:
+        return _certified(run, tile)
+    rows, cols = _tile_edges(plan, tile)
+    proof = Proof(plan.max_error, doubt_of_a_tile(plan), plan.probes)
+    squares = tile.square_a, tile.square_b, tile.square_c0, tile.square_residual
+    return min(_certified(run, tile), tile_bound(proof, factors, squares, (rows, plan.shape[1], cols)) * scale)
 
 
-def _tile_scale(factors: tuple[float, float], tile: Measurement) -> float | None:
-    return scale_of(factors, (sqrt(tile.square_a), sqrt(tile.square_b), sqrt(tile.square_c0)))
+def _certified(run: Run, tile: Measurement) -> float:
+    """The Frobenius norm of a tile's error, by its arithmetic: with norms that are surely not too small, lost squares and all."""
+    plan, rung, (alpha, beta) = run.plan, run.plan.rungs[tile.rung], (run.job.alpha, run.job.beta)
+    (rows, cols), depth = _tile_edges(plan, tile), plan.shape[1]
+    squares, sizes = (tile.square_a, tile.square_b, tile.square_c0), (rows * depth, depth * cols, rows * cols)
+    a, b, c0 = (sqrt(square) + sqrt(size) * LEAST_NORM for square, size in zip(squares, sizes, strict=True))
+    lost = ARITHMETICS[rung.arithmetic].underflow((rows, depth, cols), (a, b), plan.dtype_out, (alpha, beta))
+    return rung.bound * (abs(alpha) * a * b + abs(beta) * c0) + lost
+
+
+def _tile_edges(plan: Plan, tile: Measurement) -> tuple[int, int]:
+    (top, bottom), (left, right) = (found := walk_of(plan)[tile.index]).rows, found.cols
+    return bottom - top, right - left
 
 
 def rounding_of(plan: Plan, tiles: tuple[Measurement, ...], scale: float | None) -> Rounded:
