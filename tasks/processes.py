@@ -161,5 +161,6 @@ def worker_environment(threads: int, **more: str) -> Environment:
     root = str(Path(__file__).resolve().parents[1])
     variables["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [variables.get("PYTHONPATH")])])
     variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    variables.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2**4 cycles: its threads would spin on the cores that torch's need next
     variables |= dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(RETURNED_AT))
     return variables | more

@@ -167,6 +167,17 @@ def test_overflow_is_refused_with_its_position(tmp_path):
         compute(recipe, attempt=1)
 
 
+@pytest.mark.parametrize("nan", [False, True])
+def test_overflow_beside_nan_that_is_allowed_is_refused_with_its_position(tmp_path, nan):
+    a, b = np.ones((64, 64), "float32"), np.ones((64, 64), "float32")
+    a[5, :32], a[5, 32:] = 2e38, -2e38
+    a[3, 7] = np.nan if nan else 1
+    recipe = recipe_for(tmp_path / "run", (a, b), Way(allow_nonfinite=True))
+    assert not all(tile.accepted for tile in compute(recipe))
+    with pytest.raises(NonFinite, match=r"overflows at \[5, 0\]"):
+        compute(recipe, attempt=1)
+
+
 def test_overflow_of_the_stored_type_is_refused(tmp_path):
     a = b = np.full((4, 4), 200.0, "float32")
     with pytest.raises(NonFinite, match=r"overflows at \[0, 0\]: float32 stored as float16"):

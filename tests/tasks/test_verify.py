@@ -164,6 +164,20 @@ def test_what_is_listed_as_nonfinite_is_listed_once():
     assert certify(run, tiles).nonfinite == ("column 3",)
 
 
+def test_certified_is_not_replaced_by_measured_where_an_error_was_asked_for():
+    shape = (200, 50, 300)
+    rng = np.random.default_rng(0)
+    a, b, c0 = rng.standard_normal((200, 50)) * 1e-42, rng.standard_normal((50, 300)), np.zeros((200, 300))
+    for fields, kept in (({"max_error": 1e-3}, False), ({"max_error": 1e-3, "guarantee": "measured"}, True), ({}, True)):
+        run = run_of(shape, (100, 100), **fields)
+        outcome = Outcome(records(run, a, b, c0, np.zeros((200, 300))), 1.0, 0)
+        if kept:
+            assert verify(run, outcome).guarantee == "measured"
+        else:
+            with pytest.raises(NotCertified, match="--precision float64, or --guarantee measured"):
+                verify(run, outcome)
+
+
 def test_a_product_that_misses_what_was_asked_is_not_certified():
     run = run_of((8, 5, 8), (8, 8))
     bad = measurement(square_residual=1.0)
