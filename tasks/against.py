@@ -5,10 +5,12 @@ For each tile column j a new G_j is drawn and, slab by slab of what is stored,
     B_j G_j  ->  alpha A_i (B_j G_j) + beta C0_ij G_j  against  C_ij G_j           for each tile row i
 
 so that A, B and C are read once (A once for every GROUP_BYTES of probed columns), and a product of n columns costs that of a few.
-Thresholds and confidence are those of the run's own check, see tasks.probes.
+Two things are asked, see tasks.probes. Of each tile: is it within the bound of the arithmetic that computed it? A result does not say
+which one that was, so the loosest counts of those that any of its tiles was computed in. Of the whole product: is its error surely more
+than was accepted? Each says so of a sound product with a probability of FALSE_ALARM at most.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,7 +22,7 @@ from storage import Matrix
 from tasks import probing
 from tasks.check import Sums, stored_thresholds
 from tasks.outcome import Certificate
-from tasks.probes import CONFIDENCE, SIGNS, scale_of
+from tasks.probes import CONFIDENCE, FALSE_ALARM, LEAST_SAFE_NORM, SIGNS, error_floor, scale_of
 from tasks.recipe import Recipe
 from tasks.survey import Operand
 from tasks.verify import measured_bound
@@ -37,6 +39,8 @@ class Against:
 
     measured: float
     """Bound of the normwise error of the stored product, with the certificate's confidence."""
+    at_least: float
+    """It is above this, but for a probability of FALSE_ALARM."""
     tiles: tuple[tuple[int, int], ...]
     """Tile rows and columns that are not what A and B give."""
     worst: float
@@ -50,12 +54,12 @@ class Against:
     asked: float
     """What the caller of the run accepted."""
     guarantee: str
-    """What the run promised: by measuring, `measured` must be within `asked`; certified, that holds anyway while no tile is wrong."""
+    """How the run kept it."""
 
     @property
     def kept(self) -> bool:
-        """Whether the product is still what it was certified to be."""
-        return not self.tiles and (self.guarantee != "measured" or self.measured <= self.asked)
+        """Whether the product may still be what it was certified to be; `measured` alone is above `asked` by chance, too."""
+        return not self.tiles and self.at_least <= self.asked
 
 
 @dataclass
@@ -72,8 +76,22 @@ class _Columns:
     """Squared Frobenius norm of B_j."""
 
 
-def check_against(recipe: Recipe, product: Matrix, certificate: Certificate) -> Against:
-    """Probe a stored product; `recipe` is that of the run which made it, with a seed that the run did not use.
+@dataclass(frozen=True)
+class _Look:
+    """What is looked at."""
+
+    recipes: Sequence[Recipe]
+    """One for each arithmetic that computed tiles; they differ in nothing else."""
+    product: Matrix
+
+    @property
+    def recipe(self) -> Recipe:
+        """Any of them."""
+        return self.recipes[0]
+
+
+def check_against(recipes: Sequence[Recipe], product: Matrix, certificate: Certificate) -> Against:
+    """Probe a stored product; `recipes` are those that its tiles were computed by, with a seed that the run did not use.
 
     Rows and columns that hold NaN or infinity stand outside, as they did in the run. Raises CorruptData naming a chunk that
     cannot be read.
@@ -82,24 +100,27 @@ def check_against(recipe: Recipe, product: Matrix, certificate: Certificate) -> 
     torch.set_num_threads(1)  # for so few columns one thread of numpy's BLAS is fastest, and suffers least from neighbours
     try:
         with threadpool_limits(1, user_api="blas"):
-            return _probed(recipe, product, certificate)
+            return _probed(_Look(recipes, product), certificate)
     finally:
         torch.set_num_threads(threads)
 
 
-def _probed(recipe: Recipe, product: Matrix, certificate: Certificate) -> Against:
+def _probed(look: _Look, certificate: Certificate) -> Against:
     tiles: list[tuple[int, int]] = []
-    squares, worst = 0.0, 0.0
+    recipe, squares, worst = look.recipe, 0.0, 0.0
     columns = _columns(recipe)
     size = max(1, GROUP_BYTES // (8 * recipe.walk.shape[1] * (recipe.probes + SIGNS)))
     while group := list(islice(columns, size)):
-        for place, residual, excess in _rows(recipe, product, group):
+        for place, residual, excess in _rows(look, group):
             squares, worst = squares + residual, max(worst, excess)
             if excess > 1.0:
                 tiles.append(place)
-    scale = scale_of((recipe.alpha, recipe.beta), (certificate.norm_a, certificate.norm_b, certificate.norm_c0))
+    norms = certificate.norm_a, certificate.norm_b, certificate.norm_c0
+    scale = scale_of((recipe.alpha, recipe.beta), norms)
+    known = all(norm == 0.0 or norm >= LEAST_SAFE_NORM for norm in norms)
     return Against(
         measured=measured_bound(recipe.walk, recipe.probes, squares**0.5, scale),
+        at_least=_at_least(recipe, squares**0.5, scale) if scale and known else 0.0,
         tiles=tuple(sorted(tiles)),
         worst=worst,
         seed=recipe.seed,
@@ -108,6 +129,12 @@ def _probed(recipe: Recipe, product: Matrix, certificate: Certificate) -> Agains
         asked=certificate.asked,
         guarantee=certificate.guarantee,
     )
+
+
+def _at_least(recipe: Recipe, residual: float, scale: float) -> float:
+    walk = recipe.walk
+    shape = walk.shape[0] * walk.grid[1], walk.shape[1], min(walk.tile.cols, walk.shape[2])
+    return error_floor(residual, scale, shape, (recipe.probes, FALSE_ALARM))
 
 
 def _columns(recipe: Recipe) -> Iterator[_Columns]:
@@ -125,8 +152,9 @@ def _columns(recipe: Recipe) -> Iterator[_Columns]:
         yield _Columns((start, stop), col, probes, product, square)
 
 
-def _rows(recipe: Recipe, product: Matrix, group: list[_Columns]) -> Iterator[tuple[tuple[int, int], float, float]]:
+def _rows(look: _Look, group: list[_Columns]) -> Iterator[tuple[tuple[int, int], float, float]]:
     """Of each tile of these columns: its place, its squared residual, and the largest residual over its threshold."""
+    recipe = look.recipe
     walk, width = recipe.walk, recipe.probes + SIGNS
     right = torch.cat([columns.product for columns in group], dim=1)
     for row in range(walk.grid[0]):
@@ -142,14 +170,12 @@ def _rows(recipe: Recipe, product: Matrix, group: list[_Columns]) -> Iterator[tu
         for index, columns in enumerate(group):
             part = summed[:, index * width : (index + 1) * width]
             sums = Sums(torch.empty(0, len(columns.probes)), part, squares, columns.square)
-            yield (row, columns.col), *_judge(recipe, product, (rows, columns), (sums, bad))
+            yield (row, columns.col), *_judge(look, (rows, columns), (sums, bad))
 
 
-def _judge(
-    recipe: Recipe, product: Matrix, place: tuple[tuple[int, int], _Columns], found: tuple[Sums, torch.Tensor]
-) -> tuple[float, float]:
-    (rows, columns), (sums, bad) = place, found
-    stored, _, _ = _probe(recipe, product, rows, columns)
+def _judge(look: _Look, place: tuple[tuple[int, int], _Columns], found: tuple[Sums, torch.Tensor]) -> tuple[float, float]:
+    recipe, (rows, columns), (sums, bad) = look.recipe, place, found
+    stored, _, _ = _probe(recipe, look.product, rows, columns)
     residual = recipe.alpha * sums.residual - stored
     squares = torch.zeros(len(residual), dtype=torch.float64)
     if recipe.add is not None:
@@ -157,7 +183,7 @@ def _judge(
         residual, bad = residual + recipe.beta * added, bad | bad_too
     residual[bad] = 0
     residual = residual.abs_().nan_to_num_(nan=torch.inf)
-    limits = stored_thresholds(recipe, sums, columns.probes, squares)
+    limits = torch.stack([stored_thresholds(one, sums, columns.probes, squares) for one in look.recipes]).amax(dim=0)
     worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
     return float(residual[:, : recipe.probes].square().sum()) / recipe.probes, float(worst)
 

@@ -48,9 +48,12 @@ class Ascent:
         """Book a miss; raises NotCertified where there is no better arithmetic."""
         above = tile.rung + 1
         if above == len(self.recipes):
+            last = self.plan.rungs[-1].arithmetic
+            asked = any(choice.verdict == f"{last} was asked for" for choice in self.plan.choices)
+            why = f"all that --precision {last} allows" if asked else "the best that there is"
             raise NotCertified(
                 f"tile {tile.index} (row {tile.row}, column {tile.col}) misses max-error {self.plan.max_error:.3g}: {tile.error:.3g} is "
-                f"measured in {self.plan.rungs[-1].arithmetic}, the best that there is; ask for that"
+                f"measured in {last}, {why}; ask for that"
             )
         self._at[tile.index] = above
 

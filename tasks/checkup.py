@@ -79,7 +79,7 @@ class Checkup:
             kind = f"{plural(self.chunks, 'chunk')}, {size}, checked in {took} ({self.level})"
             return f"{self.out} is what was written: {kind}{probed}; root {self.root}"
         if not self.damages and self.against is not None and not self.against.tiles:
-            return f"{self.out} is what was written, but {_proved(self.against)}: see whether A or B was changed"
+            return f"{self.out} is what was written, but {_disproved(self.against)}: see whether A or B was changed"
         if not self.damages and self.against is not None:
             places = ", ".join(str(tile) for tile in self.against.tiles[:MOST_NAMED])
             return (
@@ -149,8 +149,18 @@ def damaged_tiles(result: Result, keys: list[str]) -> tuple[Place, ...]:
 
 def _proved(against: "Against") -> str:
     """What the probes prove, and how to repeat it."""
-    certain = f"{confidence(against.confidence)} confidence ({against.probes} probes, seed {against.seed})"
-    return f"against A and B its error is at most {round_up(against.measured)} with {certain}, {asked(against.asked)} was accepted"
+    certain = f"{confidence(against.confidence)} confidence ({_repeated(against)})"
+    least = f" and at least {against.at_least:.3g}" if against.measured > against.asked else ""
+    return f"against A and B its error is at most {round_up(against.measured)} with {certain}{least}, {asked(against.asked)} was accepted"
+
+
+def _disproved(against: "Against") -> str:
+    """What the probes prove where that is too much."""
+    return f"against A and B its error is at least {against.at_least:.3g} ({_repeated(against)}), {asked(against.asked)} was accepted"
+
+
+def _repeated(against: "Against") -> str:
+    return f"{against.probes} probes, seed {against.seed}"
 
 
 def _wrong_root(root: str, expected: str | None) -> list[Damage]:
@@ -164,5 +174,6 @@ def _against(result: Result, found: Assessment, out: str | Path) -> "Against":
 
     origin = origin_of(found, str(out))
     staging = Staging(str(out), "verify", 1, found.spec, "process", found.seal)
-    recipe = replace(origin.recipe(origin.problem(), staging), seed=secrets.randbits(31))
-    return check_against(recipe, result.matrix, origin.certificate)
+    seed = secrets.randbits(31)
+    recipes = [replace(recipe, seed=seed) for recipe in origin.recipes(origin.problem(), staging)]
+    return check_against(recipes, result.matrix, origin.certificate)

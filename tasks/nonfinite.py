@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from tasks.arithmetic import Arithmetic
 from tasks.errors import NonFinite
 from tasks.memory import PROBE_BLOCK
 from tasks.recipe import Recipe
@@ -69,20 +70,21 @@ def overflow_error(recipe: Recipe, tile: Tile, values: torch.Tensor, affected: A
     if place is None:
         return None
     row, col, _ = place
-    stored, held = recipe.staging.spec.dtype, recipe.arithmetic.accumulate
+    stored = recipe.staging.spec.dtype
     return NonFinite(
         f"the product overflows at [{tile.rows[0] + row}, {tile.cols[0] + col}]: {recipe.arithmetic_name} stored as {stored} "
-        f"cannot hold it; {_wider(stored, held)}scale the inputs"
+        f"cannot hold it; {_wider(recipe.arithmetic, stored)}scale the inputs"
     )
 
 
-def _wider(stored: str, held: str) -> str:
-    """What holds more than the type stored, and the accumulator's."""
-    if "float64" in (stored, held):
-        by_name = "--dtype-out float64" if stored != "float64" else "--precision float64" if held != "float64" else ""
-    else:
-        by_name = f"--dtype-out {held}" if stored != held else "--precision float64 --dtype-out float64"
-    return f"use {by_name}, or " if by_name else ""
+def _wider(arithmetic: Arithmetic, stored: str) -> str:
+    """What holds more: the accumulator's type, if the sums that went into it were finite, and then what holds most."""
+    held, most = arithmetic.accumulate, "" if stored == "float64" else "--dtype-out float64"
+    if arithmetic.inner == "float32":
+        most = f"--precision float64 {most}".rstrip()
+    if stored in (held, "float64") or f"--dtype-out {held}" == most:
+        return f"use {most}, or " if most else ""
+    return f"use --dtype-out {held}, if that overflows too {most}, or "
 
 
 def _where(name: str, operand: Operand, place: tuple[int, int, float], origin: tuple[int, int]) -> str:

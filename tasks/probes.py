@@ -89,6 +89,24 @@ def error_bound(residual: float, scale: float, shape: tuple[int, int, int], cert
     return inflation(*certainty) * ((residual + lost) / scale + hidden)
 
 
+def error_floor(residual: float, scale: float, shape: tuple[int, int, int], certainty: tuple[int, float]) -> float:
+    """||E||_F relative to `scale` is above this, 0 where nothing is known; arguments as for `error_bound`.
+
+    The upper tail of s^2 = sum_i w_i chi2_q / q, with W = sum w_i: for x > 1 and c = 1 - 1/x Chernoff's bound gives
+
+        P(s^2 >= x W) <= exp(-c q x / 2) prod_i (1 - c w_i / W)^(-q/2) <= (x exp(1 - x))^(q/2)
+
+    because prod (1 - c w_i / W) >= 1 - c, whatever the eigenvalues: the worst case is one alone. Lost squares only make
+    `residual` smaller. A Gaussian column of `cols` numbers has a norm above sqrt(cols) + 8 with probability exp(-32) at most.
+    """
+    (_, depth, cols), (probes, doubt) = shape, certainty
+    wanted = 1 - log(doubt) * 2 / probes
+    x = 2 * wanted
+    for _ in range(200):
+        x = wanted + log(x)  # falls towards the solution of x exp(1 - x) = doubt^(2/q)
+    return max(0.0, residual / scale - checking_roundoff(depth, cols, sqrt(cols) + 8.0)) / sqrt(x)
+
+
 def checking_roundoff(depth: int, cols: int, probe_norm: float) -> float:
     """Largest rounding error of one residual of the check, relative to ||a_i|| ||B||_F.
 

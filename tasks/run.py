@@ -25,7 +25,7 @@ from tasks.alarm import yard_of
 from tasks.ascent import Ascent
 from tasks.clusters import Cluster
 from tasks.doubts import Doubts
-from tasks.errors import GemmflowError, NotCertified, WorkersLost
+from tasks.errors import GemmflowError, NonFinite, NotCertified, WorkersLost
 from tasks.outcome import Measurement, Outcome, Progress
 from tasks.prepare import Run
 from tasks.progress import Estimate
@@ -69,14 +69,18 @@ def multiply(run: Run, cluster: Cluster, observe: Observer) -> Outcome:
                 raise run.hold.taken_over() from error
             if run.only is not None:
                 raise
-            raise type(error)(f"{error} ({kept(run)})") from error
+            raise type(error)(f"{error} ({kept(run, error)})") from error
         finally:
             drive.stop()
 
 
-def kept(run: Run) -> str:
-    """What a run that fails leaves behind, in a few words."""
-    return f"what is finished is kept in {run.staging.folder}: the same command goes on from there"
+def kept(run: Run, error: GemmflowError) -> str:
+    """What a run that fails leaves behind, in a few words, and what to do where the same command can only fail again."""
+    folder, remove = f"what is finished is kept in {run.staging.folder}", f"gemmflow clean {run.job.out}"
+    if isinstance(error, NonFinite):
+        return f"{folder}: {remove} removes it, before another command or other inputs"
+    also = f", {remove} removes it before another" if isinstance(error, NotCertified) else ""
+    return f"{folder}: the same command goes on from there{also}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tasks.errors import BadInput
 from tasks.job import Job, make_job
 from tasks.outcome import Certificate
 from tasks.plan import Plan
-from tasks.recipe import Recipe, make_recipe
+from tasks.recipe import Recipe, make_recipe, on_rung
 from tasks.resume import read_plan
 from tasks.survey import Operand, Problem
 
@@ -42,9 +42,11 @@ class Origin:
             raise BadInput(f"{job.a} and {job.b} give a product of another shape than {job.out} has: restore the inputs")
         return problem
 
-    def recipe(self, problem: Problem, staging: "AnyStaging") -> Recipe:
-        """How a tile of it is computed."""
-        return make_recipe(self.job, problem, self.plan, staging)
+    def recipes(self, problem: Problem, staging: "AnyStaging") -> tuple[Recipe, ...]:
+        """How its tiles were computed, one for each arithmetic; where the certificate names none, any of the plan's may have been used."""
+        planned, used = make_recipe(self.job, problem, self.plan, staging), self.certificate.arithmetics
+        rungs = [rung for rung, one in enumerate(self.plan.rungs) if not used or one.arithmetic in used]
+        return tuple(on_rung(planned, self.plan, rung) for rung in rungs or range(len(self.plan.rungs)))
 
 
 def origin_of(found: Assessment, out: str) -> Origin:

@@ -326,7 +326,7 @@ READING = [
         "overflow of the stored type",
         f"{X} --dtype-out float16 --max-error 1",
         1,
-        ("overflows at [0, 0]", "use --dtype-out float32,", "scale"),
+        ("overflows at [0, 0]", "use --dtype-out float32, if that overflows too --precision float64 --dtype-out float64, or scale"),
         with_a(np.full(SHAPE, 1e6, np.float32)),
     ),
     Row(

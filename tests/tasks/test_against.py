@@ -10,7 +10,7 @@ from tasks import against
 from tasks.against import check_against
 from tasks.outcome import Certificate
 from tests.tasks.builders import certificate
-from tests.tasks.inline import Way, compute, recipe_for
+from tests.tasks.inline import Way, compute, recipe_for, result
 
 
 def operands(m=20, k=33, n=27, dtype="float32"):
@@ -25,7 +25,7 @@ def proof(a, b, added=None) -> Certificate:
 
 def checked(recipe, a, b, added=None):
     set_attributes(recipe.staging, {})
-    return check_against(replace(recipe, seed=99), open_matrix(recipe.staging.array), proof(a, b, added))
+    return check_against([replace(recipe, seed=99)], open_matrix(recipe.staging.array), proof(a, b, added))
 
 
 @pytest.mark.parametrize("transpose", [(False, False), (True, False), (False, True)])
@@ -104,7 +104,43 @@ def test_what_it_proves_and_how_it_can_be_repeated_is_named(tmp_path):
     assert (found.probes, found.confidence, found.seed, found.asked, found.guarantee) == (10, 0.999, 99, 1e-3, "certified")
     assert found.kept
     assert checked(recipe, a, b) == found
-    assert replace(found, measured=2e-3).kept
-    assert replace(found, guarantee="measured").kept
-    assert not replace(found, guarantee="measured", measured=2e-3).kept
     assert not replace(found, tiles=((0, 0),)).kept
+
+
+@pytest.mark.parametrize("guarantee", ["certified", "measured"])
+def test_a_whole_product_is_refused_only_where_its_error_is_surely_too_large(tmp_path, guarantee):
+    a, b = operands()
+    recipe = recipe_for(tmp_path, (a, b), Way())
+    compute(recipe)
+    found = replace(checked(recipe, a, b), guarantee=guarantee)
+    assert 0 < found.at_least < np.linalg.norm(result(recipe) - a.astype(float) @ b) / np.linalg.norm(a) / np.linalg.norm(b)
+    assert replace(found, measured=2e-3).kept, "an upper bound is above what was asked by chance, too"
+    assert not replace(found, at_least=2e-3).kept
+
+
+def test_a_tile_is_judged_by_the_loosest_arithmetic_that_computed_any(tmp_path):
+    a, b = operands()
+    recipe = recipe_for(tmp_path, (a, b), Way())
+    compute(recipe)
+    block = np.asarray(a @ b, dtype="float32")[16:20, 8:16]
+    block[1, 2] += 5e-3
+    write_block(recipe.staging, 16, 8, block)
+    set_attributes(recipe.staging, {})
+    strict = replace(recipe, seed=99)
+    loose = replace(strict, arithmetic_name="bfloat16", bound=1.2e-2)
+    product = open_matrix(recipe.staging.array)
+    assert check_against([strict], product, proof(a, b)).tiles == ((2, 1),)
+    for recipes in ([loose], [loose, strict], [strict, loose]):
+        assert check_against(recipes, product, proof(a, b)).tiles == ()
+
+
+def test_one_changed_value_that_no_tile_shows_is_more_than_was_asked(tmp_path):
+    a, b = operands()
+    recipe = recipe_for(tmp_path, (a, b), Way())
+    compute(recipe)
+    wide = replace(recipe, arithmetic_name="bfloat16", bound=1.0)
+    other = recipe_for(tmp_path / "other", (a * np.float32(1.05), b), Way())
+    found = checked(replace(wide, a=other.a), a, b)
+    assert found.tiles == () and found.guarantee == "certified"
+    assert found.asked < found.at_least < 0.05
+    assert not found.kept

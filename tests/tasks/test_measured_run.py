@@ -7,6 +7,7 @@ import pytest
 import zarr
 
 from tasks.ascent import Ascent
+from tasks.checkup import Ask, check_up
 from tasks.clusters import ClusterSpec, open_cluster
 from tasks.errors import NotCertified
 from tasks.job import make_job
@@ -99,6 +100,21 @@ def test_first_tiles_that_miss_move_the_whole_run_up(tmp_path, cluster):
     assert error <= certificate.measured < certificate.promised / 2, "float32 certifies; its tiles are measured all the same"
     assert error <= certificate.measured <= ASKED
     assert certificate.promised <= ASKED
+    assert check_up(tmp_path / "C", Ask(against_inputs=True)).sound
+    zarr.open_array(tmp_path / "A", mode="a")[90, 90] += 4
+    spoilt = check_up(tmp_path / "C", Ask(against_inputs=True))
+    assert {row for row, _ in spoilt.against.tiles} == {1}, "bfloat16, in which no tile was computed, would allow that"
+    assert not spoilt.sound
+
+
+def test_what_is_surely_worse_than_asked_is_found_where_no_tile_is(tmp_path, cluster):
+    a, b = random_numbers()
+    computed(tmp_path, cluster, a, b)
+    zarr.open_array(tmp_path / "A", mode="a")[:] = a * np.float32(1.2)
+    spoilt = check_up(tmp_path / "C", Ask(against_inputs=True))
+    assert spoilt.against.tiles == ()
+    assert spoilt.against.at_least > ASKED
+    assert "is what was written, but against A and B its error is at least 0.0" in spoilt.line and "0.004 was accepted" in spoilt.line
 
 
 def spoil() -> None:
@@ -143,7 +159,7 @@ def test_a_tile_that_misses_at_the_top_ends_the_run(tmp_path, cluster):
     one_way(b)
     run = prepare(*planned(tmp_path, a, b, precision="bfloat16"), cluster)
     assert run.plan.fallbacks == ()
-    with pytest.raises(NotCertified, match=r"misses max-error 0.004: 0.0\d+ is measured in bfloat16, the best that there is"):
+    with pytest.raises(NotCertified, match=r"misses max-error 0.004: 0.0\d+ is measured in bfloat16, all that --precision bfloat16 allows"):
         multiply(run, cluster, lambda _: None)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import probing
-from tasks.probes import SIGNS, checking_roundoff, inflation, tail_factor
+from tasks.probes import SIGNS, checking_roundoff, error_floor, inflation, tail_factor
 
 
 @pytest.mark.parametrize("probes", [1, 2, 8, 20])
@@ -30,6 +30,32 @@ def test_the_error_bound_holds_as_often_as_promised(eigenvalues):
     assert missed <= delta
     if len(eigenvalues) == 1:
         assert missed > delta / 20
+
+
+@pytest.mark.parametrize("eigenvalues", [[1.0], [1.0, 1.0], [1.0, 1e-3, 1e-3], [1.0] * 50])
+def test_the_floor_of_the_error_holds_as_often_as_promised(eigenvalues):
+    """P(floor > ||E||) is at most the doubt, and not wildly less for the worst case, one eigenvalue."""
+    rng = np.random.default_rng(0)
+    probes, doubt, trials = 10, 0.05, 20_000
+    weights = np.array(eigenvalues)
+    squares = (rng.standard_normal((trials, probes, len(weights))) ** 2 @ weights).mean(axis=1)
+    share = error_floor(1.0, 1.0, (1, 1, 1), (probes, doubt))
+    alarms = float(np.mean(np.sqrt(squares) * share > sqrt(weights.sum())))
+    assert alarms <= doubt
+    if len(eigenvalues) == 1:
+        assert alarms > doubt / 20
+
+
+@pytest.mark.parametrize("probes", [1, 10, 40])
+def test_the_floor_solves_its_equation(probes):
+    x = error_floor(1.0, 1.0, (1, 1, 1), (probes, 1e-9)) ** -2
+    assert (x * exp(1 - x)) ** (probes / 2) == pytest.approx(1e-9, rel=1e-6)
+    assert x > 1
+
+
+def test_nothing_is_known_of_an_error_that_the_check_may_have_made_itself():
+    shape = 100, 1000, 300
+    assert error_floor(0.5, 0.5 / checking_roundoff(1000, 300, sqrt(300)), shape, (10, 1e-9)) == 0.0
 
 
 def test_the_tail_factor_bounds_the_largest_of_many():

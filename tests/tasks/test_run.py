@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -13,7 +14,7 @@ import zarr
 
 from storage import read_journal
 from tasks.clusters import ClusterSpec, open_cluster
-from tasks.errors import CorruptData, NotCertified, WorkersLost
+from tasks.errors import CorruptData, NonFinite, NotCertified, WorkersLost
 from tasks.hardware import Hardware, Layout, Rates
 from tasks.job import make_job
 from tasks.plan import TileShape
@@ -21,7 +22,7 @@ from tasks.planner import make_plan
 from tasks.prepare import prepare
 from tasks.publish import publish
 from tasks.resume import read_plan
-from tasks.run import multiply
+from tasks.run import kept, multiply
 from tasks.survey import survey
 from tasks.verify import verify
 
@@ -144,6 +145,15 @@ def test_a_corrupt_chunk_ends_the_run_and_keeps_staging(inputs, cluster):
     with pytest.raises(CorruptData, match=r"c/2/1.*finished is kept in .*: the same command goes on from there"):
         multiply(run, cluster, lambda _: None)
     assert not (folder / "C").exists()
+
+
+@pytest.mark.parametrize("error", [NonFinite("A holds nan"), NotCertified("tile 0 misses")])
+def test_what_only_another_command_can_mend_says_how_to_make_room_for_it(error):
+    staging = SimpleNamespace(folder="there")
+    said = kept(SimpleNamespace(staging=staging, job=make_job(a="A", b="B", out="/data/C.zarr")), error)
+    assert said.startswith("what is finished is kept in there: ")
+    assert "gemmflow clean /data/C.zarr removes it" in said
+    assert ("the same command goes on" in said) == isinstance(error, NotCertified)
 
 
 def test_a_killed_worker_loses_only_its_tiles(inputs):

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage import CorruptData
 from tasks.errors import NonFinite
 from tasks.geometry import SlabCosts
+from tasks.nonfinite import overflow_error
 from tasks.tile import compute_tile
 from tasks.walk import planned_bytes
 from tasks.workspace import release
@@ -182,6 +184,24 @@ def test_overflow_of_the_stored_type_is_refused(tmp_path):
     a = b = np.full((4, 4), 200.0, "float32")
     with pytest.raises(NonFinite, match=r"overflows at \[0, 0\]: float32 stored as float16"):
         compute(recipe_for(tmp_path / "run", (a, b), Way(dtype_out="float16")), attempt=1)
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "stored", "advice"),
+    [
+        ("float32", "float16", "use --dtype-out float32, if that overflows too --precision float64 --dtype-out float64, or scale"),
+        ("float32", "float32", "use --precision float64 --dtype-out float64, or scale"),
+        ("float32", "float64", "use --precision float64, or scale"),
+        ("float32-wide", "float64", "use --precision float64, or scale"),
+        ("float32-wide", "float32", "use --dtype-out float64, if that overflows too --precision float64 --dtype-out float64, or scale"),
+        ("int8", "float32", "use --dtype-out float64, or scale"),
+        ("float64", "float32", "use --dtype-out float64, or scale"),
+        ("float64", "float64", "cannot hold it; scale"),
+    ],
+)
+def test_what_overflowed_is_told_what_surely_holds_more(tmp_path, arithmetic, stored, advice):
+    recipe = recipe_for(tmp_path, (np.ones((4, 4), "float32"), np.ones((4, 4), "float32")), Way(arithmetic=arithmetic, dtype_out=stored))
+    assert advice in str(overflow_error(recipe, recipe.walk[0], torch.full((4, 4), torch.inf)))
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-22, 1e20])
