@@ -175,12 +175,13 @@ def _rows(look: _Look, group: list[_Columns]) -> Iterator[tuple[tuple[int, int],
 
 def _judge(look: _Look, place: tuple[tuple[int, int], _Columns], found: tuple[Sums, torch.Tensor]) -> tuple[float, float]:
     recipe, (rows, columns), (sums, bad) = look.recipe, place, found
-    stored, _, _ = _probe(recipe, look.product, rows, columns)
+    stored, _, overflown = _probe(recipe, look.product, rows, columns)
     residual = recipe.alpha * sums.residual - stored
     squares = torch.zeros(len(residual), dtype=torch.float64)
     if recipe.add is not None:
         added, squares, bad_too = _probe(recipe, recipe.add, rows, columns)
         residual, bad = residual + recipe.beta * added, bad | bad_too
+    residual[overflown] = torch.inf
     residual[bad] = 0
     residual = residual.abs_().nan_to_num_(nan=torch.inf)
     limits = torch.stack([stored_thresholds(one, sums, columns.probes, squares) for one in look.recipes]).amax(dim=0)
@@ -189,15 +190,15 @@ def _judge(look: _Look, place: tuple[tuple[int, int], _Columns], found: tuple[Su
 
 
 def _probe(recipe: Recipe, matrix: Matrix, rows: tuple[int, int], columns: _Columns) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """matrix[rows, columns] @ probes, the rows' squared norms, and which of them hold NaN or infinity."""
-    products, squares, bad = [], [], []
+    """matrix[rows, columns] @ probes, the rows' squared norms, and which of them hold NaN or infinity where they count."""
+    products, squares, bad, counted = [], [], [], columns.probes.any(dim=1)
     operand = Operand(matrix, transposed=False)
     for part in _spans(rows[1] - rows[0], (columns.tiles[1] - columns.tiles[0]) * matrix.dtype.itemsize, matrix.chunks[0]):
         block = _read(operand, (rows[0] + part[0], rows[0] + part[1]), columns.tiles)
         seen = probing.apply(block, columns.probes, _wanted(recipe, norms=True))
         products.append(seen.product)
         squares.append(seen.row_squares)
-        bad.append(~torch.isfinite(block).all(dim=1) if recipe.allow_nonfinite else torch.zeros(len(block), dtype=torch.bool))
+        bad.append(~torch.isfinite(block[:, counted]).all(dim=1) if recipe.allow_nonfinite else torch.zeros(len(block), dtype=torch.bool))
     return torch.cat(products), torch.cat(squares), torch.cat(bad)
 
 

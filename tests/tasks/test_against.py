@@ -96,6 +96,20 @@ def test_rows_and_columns_that_nan_reaches_stand_outside(tmp_path):
     assert checked(recipe, *clean).tiles == ((2, 1),)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_beside_what_nan_reaches_is_damage(tmp_path, value):
+    a, b = operands()
+    a[3, 4], b[5, 6] = np.nan, np.inf
+    recipe = recipe_for(tmp_path, (a, b), Way(allow_nonfinite=True))
+    compute(recipe)
+    clean = np.nan_to_num(a, nan=0, posinf=0), np.nan_to_num(b, nan=0, posinf=0)
+    block = np.asarray(clean[0] @ clean[1], dtype="float32")[16:20, 8:16]
+    block[0, 0] = value
+    write_block(recipe.staging, 16, 8, block)
+    found = checked(recipe, *clean)
+    assert found.tiles == ((2, 1),) and not found.kept
+
+
 def test_what_it_proves_and_how_it_can_be_repeated_is_named(tmp_path):
     a, b = operands()
     recipe = recipe_for(tmp_path, (a, b), Way())
