@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import zarr
 
+from storage import open_result
+from storage.assess import assess
 from tasks.ascent import Ascent
 from tasks.checkup import Ask, check_up
 from tasks.clusters import ClusterSpec, open_cluster
@@ -14,8 +16,10 @@ from tasks.job import make_job
 from tasks.plan import Rung, TileShape
 from tasks.prepare import prepare
 from tasks.publish import publish
+from tasks.repair import _with_tiles
 from tasks.resume import plan_or_resume
 from tasks.run import multiply
+from tasks.stored import origin_of
 from tasks.survey import survey
 from tasks.verify import verify
 from tests.tasks.test_run import machine, store
@@ -114,6 +118,20 @@ def test_what_is_surely_worse_than_asked_is_found_where_no_tile_is(tmp_path, clu
     assert spoilt.against.tiles == ()
     assert spoilt.against.at_least > ASKED
     assert "is what was written, but against A and B its error is at least 0.0" in spoilt.line and "0.004 was accepted" in spoilt.line
+
+
+def test_a_tile_that_is_mended_in_another_arithmetic_counts_as_that(tmp_path, cluster):
+    """All tiles were float32 since the first ones missed; a repair starts with the planned bfloat16."""
+    a, b = random_numbers()
+    one_way(a)
+    one_way(b)
+    computed(tmp_path, cluster, a, b)
+    with open_result(tmp_path / "C") as result:
+        before = origin_of(assess(result), str(tmp_path / "C"))
+    tile = replace(measurement(index=12), rung=0, square_residual=1.0)
+    after = _with_tiles(before, [tile])
+    assert after.arithmetics == before.certificate.arithmetics | {"bfloat16": before.certificate.arithmetics.get("bfloat16", 0) + 1}
+    assert after.guarantee == "measured" and after.promised >= before.plan.arithmetic_bound
 
 
 def test_a_tile_that_misses_at_the_top_ends_the_run(tmp_path, cluster):
