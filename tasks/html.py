@@ -11,9 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from tasks.charts import charts
 from tasks.hardware import describe
 from tasks.report import Report
-from tasks.summary import choice_rows, codec_rows, comparison, rounding_rows, sampled_rows, stored_line
+from tasks.summary import choice_rows, codec_rows, comparison, plan_row, rounding_rows, sampled_rows, stored_line
 from tasks.units import format_bytes, format_count, format_seconds
-from tasks.wording import asked, bound, confidence, formula, plan_line, power_of_ten
+from tasks.wording import asked, bound, confidence, formula, power_of_ten
 
 VERDICTS = {
     "exact": ("good", "exact"),
@@ -84,7 +84,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("C", stored_line(report)),
         *rounding_rows(report),
         *sampled_rows(plan),
-        ("plan", plan_line(plan)),
+        plan_row(report),
         ("bytes", f"{plan.bytes_ratio:.2f} times the least that any schedule with this memory moves"),
         ("machine", describe(run.hardware)),
         ("run", run.run_id),

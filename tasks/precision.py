@@ -47,6 +47,11 @@ class Precision:
     """What probes will probably certify; infinity where nobody asked."""
 
     @property
+    def reaches(self) -> float:
+        """The least error that it keeps: certified, or probably measured where that counts."""
+        return min(self.bound, self.expected)
+
+    @property
     def certifies(self) -> bool:
         """Whether the bound for every input is within what was asked."""
         return self.bound <= self.asked
@@ -163,7 +168,7 @@ def _best_bound(row: Arithmetic, job: Job, problem: Problem, device: str) -> flo
 def _refusal(job: Job, problem: Problem, asked: float, rows: Sequence[Precision]) -> str:
     there = [row for row in rows if not row.reason.startswith(MISSING)]
     named = [row for row in rows if row.arithmetic.name == job.precision] or there
-    best = min(named, key=lambda row: row.bound)
+    best = min(named, key=lambda row: row.reaches)
     if best.reason.startswith(MISSING):
         there = ", ".join(row.arithmetic.name for row in rows if not row.reason.startswith(MISSING))
         return f"precision {job.precision} is {best.reason}; there are {there}: use one of them, or auto"
@@ -172,11 +177,13 @@ def _refusal(job: Job, problem: Problem, asked: float, rows: Sequence[Precision]
         types = " by ".join(problem.dtypes)
         return f"dtype-out int64 needs an exact product, which {types} with k = {problem.k}{factors} is not: use auto"
     subject = "no arithmetic" if job.precision == "auto" else f"precision {job.precision} never"
-    if best.bound >= MEANINGLESS:
-        return f"{subject} certifies any digit for k = {problem.k}: use a wider precision, or auto"
+    verb = "certifies" if best.expected == inf else "certifies, or will probably be measured to keep,"
+    if best.reaches >= MEANINGLESS:
+        return f"{subject} {verb} any digit for k = {problem.k}: use a wider precision, or auto"
+    how = " expected to be measured" if best.expected < best.bound else ""
     return (
-        f"{subject} certifies a max-error of {asked:.3g} for k = {problem.k}: "
-        f"the best is {best.arithmetic.name} stored as {best.dtype_out} with {round_up(best.bound)}; ask for at least that"
+        f"{subject} {verb} a max-error of {asked:.3g} for k = {problem.k}: "
+        f"the best is {best.arithmetic.name} stored as {best.dtype_out} with {round_up(best.reaches)}{how}; ask for at least that"
     )
 
 
@@ -195,7 +202,8 @@ def _objection(row: Precision, job: Job) -> str:
         return f"{job.precision} was asked for"
     if row.dtype_out == "int64" and not row.exact:
         return "not exact, so it cannot be stored as int64"
-    if row.certifies or row.expected <= row.asked:
+    if row.reaches <= row.asked:
         return ""
-    also = "" if row.expected == inf else f" and {row.expected:.2g} expected to be measured"
-    return f"certifies {row.bound:.2g}{also}, more than {row.asked:.2g}"
+    if row.expected == inf:
+        return f"certifies {row.bound:.2g}, more than {row.asked:.2g}"
+    return f"certifies {row.bound:.2g}, will probably measure {row.expected:.2g}, both more than {row.asked:.2g}"

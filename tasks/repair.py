@@ -9,6 +9,7 @@ Damaged metadata are restored from their copies; a manifest is made again from t
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -215,7 +216,17 @@ def _with_tiles(origin: Origin, tiles: list[Measurement]) -> Certificate:
     scale = scale_of((origin.job.alpha, origin.job.beta), (proof.norm_a, proof.norm_b, proof.norm_c0))
     rounded = rounding_of(plan, tuple(tiles), scale).measured
     added = measured_bound(walk, plan.probes, sqrt(sum(tile.square_residual for tile in tiles)), scale)
-    return replace(proof, promised=proof.promised + rounded, measured=hypot(proof.measured, added + rounded))
+    arithmetics = Counter(proof.arithmetics)
+    if arithmetics:  # else any of the plan's may have been used, and `verify` takes them all
+        arithmetics.update(plan.rungs[tile.rung].arithmetic for tile in tiles)
+    promised = max(proof.promised, *(plan.rungs[tile.rung].bound for tile in tiles)) + rounded
+    return replace(
+        proof,
+        promised=promised,
+        measured=hypot(proof.measured, added + rounded),
+        guarantee="certified" if promised <= proof.asked else "measured",
+        arithmetics=dict(arithmetics),
+    )
 
 
 _NOWHERE = Hardware("", "", 0, 0, ())

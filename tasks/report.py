@@ -9,17 +9,19 @@ import platform
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib import metadata
+from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
 from tasks.measured import Measured, sum_up
 from tasks.outcome import Certificate, Measurement, Outcome
 from tasks.plan import Plan
+from tasks.probes import FALSE_ALARM, error_floor, scale_of
 from tasks.schema import SCHEMA, Json, error_section, finite, measured_section, plan_section, problem_section
-from tasks.summary import certificate_row, choice_rows, comparison, headline, plan_rows, rounding_rows, sampled_rows, stored_line
+from tasks.summary import certificate_row, choice_rows, comparison, headline, plan_row, plan_rows, rounding_rows, sampled_rows, stored_line
 from tasks.survey import Problem
 from tasks.tables import HEADER, aligned, markdown, wrapped
 from tasks.units import format_bytes
-from tasks.wording import plan_line, plural
+from tasks.wording import bound, plural
 
 if TYPE_CHECKING:
     from tasks.prepare import Run
@@ -115,7 +117,7 @@ class Report:
     def to_text(self) -> str:
         """For the terminal."""
         facts = [
-            ("plan", plan_line(self.run.plan)),
+            plan_row(self),
             certificate_row(self.certificate),
             ("stored", stored_line(self)),
             *rounding_rows(self),
@@ -132,7 +134,7 @@ class Report:
             f"# {self.run.problem.title}: {self.verdict}",
             headline(self),
             markdown([HEADER, *(row.cells for row in comparison(self))]),
-            f"**Plan**: {plan_line(self.run.plan)}",
+            f"**Plan**: {plan_row(self)[1]}",
             f"**Proof**: {certificate_row(self.certificate)[1]}",
             f"**Stored**: {stored_line(self)}",
             *(f"**{name.capitalize()}**: {text}" for name, text in [*rounding_rows(self), *sampled_rows(self.run.plan)]),
@@ -191,5 +193,23 @@ def _surprises(report: Report) -> list[str]:
         found.append(f"{plural(outcome.missed, 'tile')} missed max-error and were computed again: the product is {by_arithmetic}")
     if outcome.retried > outcome.missed:
         found.append(f"{plural(outcome.retried - outcome.missed, 'tile')} computed again after a failed check, an alarm or a lost worker")
+    found += _contradiction(report)
     found += (f"{worker.line} and got no more: check this hardware (the product holds none of these)" for worker in outcome.retired)
     return found
+
+
+def _contradiction(report: Report) -> list[str]:
+    """A warning where the error is surely above the bound for every input; `measured` alone is, by chance or by the check's rounding."""
+    certificate, plan, job = report.certificate, report.run.plan, report.run.job
+    scale = scale_of((job.alpha, job.beta), (certificate.norm_a, certificate.norm_b, certificate.norm_c0))
+    if not scale or not certificate.measured > certificate.promised:
+        return []
+    residual = hypot(*(sqrt(tile.square_residual) for tile in report.outcome.measurements)) / scale
+    shape = plan.shape[0] * plan.grid[1], plan.shape[1], min(plan.tile.cols, plan.shape[2])
+    least = error_floor(residual, 1.0, shape, (certificate.probes, FALSE_ALARM))
+    if least <= certificate.promised:
+        return []
+    return [
+        f"the error is surely above {least:.3g}, more than the {bound(certificate.promised)} that is promised for every input: "
+        "check this hardware, and please report this run"
+    ]

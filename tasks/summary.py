@@ -55,10 +55,22 @@ def rounding_rows(report: "Report") -> list[tuple[str, str]]:
 
 
 def certificate_row(certificate: Certificate) -> tuple[str, str]:
-    """What the error is relative to, who proved it, and in which arithmetics the tiles were computed."""
-    used = ", ".join(f"{plural(count, 'tile')} in {name}" for name, count in certificate.arithmetics.items()) or certificate.arithmetic
+    """What is promised, who measured it, what the error is relative to, and in which arithmetics the tiles were computed."""
+    used = _used(certificate) or certificate.arithmetic
     proof = f"{certificate.probes} random probes, seed {certificate.seed}, {confidence(certificate.confidence)} confidence"
-    return "proof", f"{certificate.guarantee}, measured by {proof}; relative to {certificate.norm.partition(' / ')[2]}; {used}"
+    certified = f"certified at most {bound(certificate.promised)}, " if certificate.guarantee == "certified" else ""
+    return "proof", f"{certified}measured by {proof}; relative to {certificate.norm.partition(' / ')[2]}; {used}"
+
+
+def plan_row(report: "Report") -> tuple[str, str]:
+    """The plan that was followed, and what computed the tiles where that was not all in the planned arithmetic."""
+    planned, used = report.run.plan, report.certificate.arithmetics
+    instead = f"; computed were {_used(report.certificate)}" if used and set(used) != {planned.arithmetic} else ""
+    return "plan", plan_line(planned) + instead
+
+
+def _used(certificate: Certificate) -> str:
+    return ", ".join(f"{plural(count, 'tile')} in {name}" for name, count in certificate.arithmetics.items())
 
 
 def sampled_rows(plan: Plan) -> list[tuple[str, str]]:
@@ -72,7 +84,7 @@ def comparison(report: "Report") -> list[Row]:
     run, predicted, measured, certificate = report.run, report.run.plan.predicted, report.measured, report.certificate
     seconds, asked_memory = report.clock.seconds, "" if run.job.memory is None else format_bytes(run.job.memory)
     return [
-        Row("error", asked(certificate.asked), bound(certificate.promised), _error(certificate)),
+        Row("error", asked(certificate.asked), bound(_foreseen(run.plan)), _error(certificate)),
         Row("time", "", format_seconds(predicted.seconds), format_seconds(seconds), change(predicted.seconds, seconds)),
         *(_lane(lane, predicted.lanes.get(lane, 0.0), measured.lanes[lane]) for lane in LANES),
         _size("memory", predicted.peak_memory_bytes, measured.peak_memory_bytes, asked_memory),
@@ -165,6 +177,14 @@ def _rate(report: "Report") -> Row:
     expected = report.run.problem.flops / predicted if predicted > 0 else 0.0
     reached = report.flops_done / seconds if seconds > 0 else 0.0
     return Row("speed", "", format_count(expected, "FLOP/s"), format_count(reached, "FLOP/s"), change(expected, reached))
+
+
+def _foreseen(plan: Plan) -> float:
+    """The error that the plan states: its bound, or what will probably be measured where that counts."""
+    expected = next((choice.expected for choice in plan.choices if choice.arithmetic == plan.arithmetic), None)
+    return (
+        min(plan.predicted.error_bound, expected) if plan.guarantee == "measured" and expected is not None else plan.predicted.error_bound
+    )
 
 
 def _error(certificate: Certificate) -> str:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import zarr
 
+from storage import open_result
+from storage.assess import assess
 from tasks.ascent import Ascent
 from tasks.checkup import Ask, check_up
 from tasks.clusters import ClusterSpec, open_cluster
@@ -14,8 +16,10 @@ from tasks.job import make_job
 from tasks.plan import Rung, TileShape
 from tasks.prepare import prepare
 from tasks.publish import publish
+from tasks.repair import _with_tiles
 from tasks.resume import plan_or_resume
 from tasks.run import multiply
+from tasks.stored import origin_of
 from tasks.survey import survey
 from tasks.verify import verify
 from tests.tasks.test_run import machine, store
@@ -151,6 +155,20 @@ def test_a_panel_that_is_too_small_for_a_norm_counts_with_what_its_arithmetic_ce
     _, certificate, error = computed(tmp_path, cluster, a, b)
     assert set(certificate.arithmetics) == {"bfloat16", "float32"}
     assert error <= certificate.measured <= ASKED
+
+
+def test_a_tile_that_is_mended_in_another_arithmetic_counts_as_that(tmp_path, cluster):
+    """All tiles were float32 since the first ones missed; a repair starts with the planned bfloat16."""
+    a, b = random_numbers()
+    one_way(a)
+    one_way(b)
+    computed(tmp_path, cluster, a, b)
+    with open_result(tmp_path / "C") as result:
+        before = origin_of(assess(result), str(tmp_path / "C"))
+    tile = replace(measurement(index=12), rung=0, square_residual=1.0)
+    after = _with_tiles(before, [tile])
+    assert after.arithmetics == before.certificate.arithmetics | {"bfloat16": before.certificate.arithmetics.get("bfloat16", 0) + 1}
+    assert after.guarantee == "measured" and after.promised >= before.plan.arithmetic_bound
 
 
 def test_a_tile_that_misses_at_the_top_ends_the_run(tmp_path, cluster):

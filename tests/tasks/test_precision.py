@@ -171,7 +171,18 @@ def test_a_measured_guarantee_admits_what_probes_will_probably_prove():
     assert next(row.reason for row in certified if row.arithmetic.name == "bfloat16").startswith("certifies 0.01")
     one_sign = replace(deep, data=Data(concentration=2.0**-8, size=1.0))
     rows = {row.arithmetic.name: row for row in choose_precisions(job(**asked), one_sign, "cpu")}
-    assert re.fullmatch(r"certifies 0\.01\d* and 0\.0\d+ expected to be measured, more than 0\.002", rows["bfloat16"].reason)
+    assert re.fullmatch(r"certifies 0\.01\d*, will probably measure 0\.0\d+, both more than 0\.002", rows["bfloat16"].reason)
+
+
+@pytest.mark.parametrize("k", [40, 2**16])
+def test_a_refusal_under_a_measured_guarantee_names_what_is_expected_to_be_measured(k):
+    asked = {"precision": "bfloat16", "guarantee": "measured"}
+    with pytest.raises(Refused, match="bfloat16 never certifies, or will probably be measured to keep, a max-error of 1e-09") as refused:
+        choose_precisions(job(max_error=1e-9, **asked), problem((8, k, 8)), "cpu")
+    named = re.search(r" with (\S+) expected to be measured; ask for at least that", str(refused.value))
+    assert named
+    assert float(named[1]) < 0.01
+    assert chosen(job(max_error=float(named[1]), **asked), (8, k, 8))
 
 
 def test_tiles_that_miss_go_up_the_ladder_to_a_row_that_certifies():

@@ -3,6 +3,7 @@
 import doctest
 import json
 import os
+import re
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -15,6 +16,7 @@ from tasks.measured import sum_up
 from tasks.report import Clock, make_report, plan_json, plan_markdown, plan_text
 from tasks.rounding import EXACT, Rounded, Rounding
 from tasks.schema import finite
+from tasks.wording import bound
 from tests.tasks.builders import STARTED, Scene, certificate, measurements, plan, problem, report
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report-schema-1.txt"
@@ -137,7 +139,8 @@ def test_verdict_claims_no_more_than_the_certificate_proves(promised, measured, 
 def test_a_promise_that_is_kept_never_prints_above_what_was_asked(accepted):
     text = report(proof=certificate(asked=accepted, promised=accepted * (1 - 1e-6))).to_text()
     shown = next(line for line in text.splitlines() if line.startswith("error")).split()
-    assert float(shown[2]) <= float(shown[1])
+    [promised] = re.findall(r"certified at most (\S+),", text)
+    assert float(promised) <= float(shown[1])
 
 
 def test_what_only_the_run_could_show_becomes_a_warning():
@@ -211,6 +214,36 @@ def test_bytes_that_were_read_to_plan_are_named_beside_those_of_the_tiles():
 def test_the_proof_is_in_the_text():
     text = report(proof=certificate(guarantee="measured", arithmetics={"bfloat16": 60, "float32": 4})).to_text()
     flat = " ".join(text.split())
-    assert "proof measured, measured by 24 random probes, seed 20260801, 99.9 % confidence" in flat
+    assert "proof measured by 24 random probes, seed 20260801, 99.9 % confidence" in flat
     assert "relative to (|alpha| ||op(A)||_F" in flat
     assert "60 tiles in bfloat16, 4 tiles in float32" in flat
+
+
+def test_the_proof_names_the_bound_that_is_certified():
+    flat = " ".join(report(proof=certificate(promised=3.2e-7)).to_text().split())
+    assert "proof certified at most 3.20e-07, measured by 24 random probes" in flat
+
+
+def test_what_computed_the_tiles_is_named_beside_the_plan():
+    done, planned = report(proof=certificate(arithmetics={"float64": 64})), report()
+    for text in (done.to_text(), done.to_markdown()):
+        assert "; computed were 64 tiles in float64" in " ".join(text.split())
+    assert "computed were" not in planned.to_text()
+
+
+def test_the_error_that_is_predicted_is_the_plans():
+    done = report(proof=certificate(promised=4.44e-4))
+    [row] = [line for line in done.to_text().splitlines() if line.startswith("error ")]
+    assert bound(done.run.plan.predicted.error_bound) in row
+    assert "4.44e-04" not in row
+
+
+def test_an_error_surely_above_the_bound_for_every_input_is_warned_of():
+    plain = report()
+    scale = plain.certificate.norm_a * plain.certificate.norm_b
+    tiles = tuple(replace(tile, square_residual=(1e-2 * scale) ** 2) for tile in plain.outcome.measurements)
+    above = replace(plain.certificate, measured=2 * plain.certificate.promised)
+    made = make_report(plain.run, replace(plain.outcome, measurements=tiles), above, plain.stored, plain.clock)
+    assert any("promised for every input: check this hardware" in text for text in made.warnings)
+    by_chance = make_report(plain.run, plain.outcome, above, plain.stored, plain.clock)
+    assert not any("promised for every input" in text for text in by_chance.warnings)
