@@ -36,6 +36,7 @@ from storage.place import require_nothing_foreign
 from storage.repair import amend, link_sound, records_of, restore
 from tasks.checkup import Place, damaged_tiles
 from tasks.clusters import Cluster
+from tasks.drive import Observer
 from tasks.errors import BadInput, CorruptData, NotCertified, Refused
 from tasks.handshake import check_seal, check_workers
 from tasks.hardware import Hardware
@@ -43,7 +44,7 @@ from tasks.outcome import Certificate, Measurement
 from tasks.plan import Plan
 from tasks.prepare import Run, new_run_id
 from tasks.resume import REPAIR, began_as, input_stamps
-from tasks.run import Observer, multiply
+from tasks.run import multiply
 from tasks.stored import Origin, origin_of
 from tasks.verify import measured_bound, rounding_of, scale_of
 from tasks.walk import Walk

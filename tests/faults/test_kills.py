@@ -26,7 +26,7 @@ import pytest
 from flows import upkeep
 from tasks.checkup import Ask
 from tasks.clusters import Cluster, ClusterSpec, open_cluster
-from tasks.run import WINDOW
+from tasks.drive import WINDOW
 from tests.faults.world import SITE, TILES, WORKERS, Done, World
 from tests.flows.processes import Command, wait_until
 

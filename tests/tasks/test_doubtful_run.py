@@ -9,12 +9,13 @@ import zarr
 
 from storage import Journal, read_journal
 from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.drive import WINDOW
 from tasks.errors import GemmflowError, NotCertified
 from tasks.plan import TileShape
 from tasks.prepare import Run, end, prepare
 from tasks.publish import publish
 from tasks.report import Clock, make_report
-from tasks.run import WINDOW, multiply
+from tasks.run import multiply
 from tasks.verify import verify
 from tests.tasks.test_run import planned, store
 
@@ -228,7 +229,7 @@ def test_a_kill_before_anybody_looked_back_leaves_the_tile_to_be_found(tmp_path,
     on_first(cluster, FAINT, FIRST)
     run = prepared(tmp_path, cluster, operands())
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.run._Drive._look", lambda *_: None)
+        patch.setattr("tasks.drive.Drive._look", lambda *_: None)
         assert multiply(run, cluster, lambda _: None).retried == 0
     end(run)
     resumed = prepared(tmp_path, cluster, operands())

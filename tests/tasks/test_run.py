@@ -177,8 +177,8 @@ def test_a_killed_worker_loses_only_its_tiles(inputs):
 
 
 def test_a_run_without_workers_ends(inputs, monkeypatch):
+    from tasks import drive as module
     from tasks import processes
-    from tasks import run as module
 
     monkeypatch.setattr(processes, "MAX_RESTARTS", 0)
     monkeypatch.setattr(module, "ALONE_SECONDS", 1.0)
