@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from storage import CorruptData
 from tasks.errors import NonFinite
 from tasks.geometry import SlabCosts
-from tasks.nonfinite import overflow_error
+from tasks.nonfinite import Affected, overflow_error
 from tasks.tile import compute_tile
 from tasks.walk import planned_bytes
 from tasks.workspace import release
@@ -201,7 +201,7 @@ def test_overflow_of_the_stored_type_is_refused(tmp_path):
 )
 def test_what_overflowed_is_told_what_surely_holds_more(tmp_path, arithmetic, stored, advice):
     recipe = recipe_for(tmp_path, (np.ones((4, 4), "float32"), np.ones((4, 4), "float32")), Way(arithmetic=arithmetic, dtype_out=stored))
-    assert advice in str(overflow_error(recipe, recipe.walk[0], torch.full((4, 4), torch.inf)))
+    assert advice in str(overflow_error(recipe, recipe.walk[0], torch.full((4, 4), torch.inf), Affected()))
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-22, 1e20])
