@@ -18,8 +18,8 @@ from tasks.plan import TileShape
 from tasks.probes import SIGNS
 from tasks.survey import Operand, Problem
 
-PROBE_BLOCK = 1 << 17
-"""Elements that the verifier converts to float64 at a time: small enough for a core's cache."""
+PROBE_BLOCK = 1 << 18
+"""Elements that the verifier converts to float64 at a time: few enough for a cache, and enough to be worth a call."""
 
 DEVICE_BLOCK = 1 << 22
 """The same on an accelerator, where a block must be worth its launch."""

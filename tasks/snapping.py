@@ -17,7 +17,7 @@ from tasks.devices import torch_dtype
 from tasks.memory import PROBE_BLOCK
 from tasks.rounding import COARSEST
 
-BLOCK = PROBE_BLOCK // 2
+BLOCK = PROBE_BLOCK // 4
 """Elements at a time: its two temporaries take no more than the verifier's block, which is not in use then."""
 
 EXTREME_STEP = {torch.float32: 100, torch.float64: 1000}
