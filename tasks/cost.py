@@ -5,7 +5,7 @@ One worker runs its lanes one after the other (a prefetch thread gains nothing o
     read      decoded bytes / decode rate  +  files opened x seconds a file
     multiply  2 m k n / rate               +  traffic of the accumulator, read and written once a slab
               +  traffic of conversions: a slab is read twice (largest values, slices) and its slices written, once a tile
-    verify    elements that pass the probes / probe rate
+    verify    elements that pass the probes / probe rate; those of B once a worker, where it keeps what it found (`tasks.memory`)
     encode    bytes of C / encode rate
     write     bytes of C / write rate, synced or not, as if compression saved nothing
     (read)    the buffers' first touch: their bytes / page-fault rate, once a worker
@@ -19,7 +19,7 @@ import numpy as np
 
 from tasks.candidate import Candidate, with_slabs
 from tasks.geometry import SlabCosts
-from tasks.memory import ITEMSIZE
+from tasks.memory import ITEMSIZE, keeps_probed
 from tasks.plan import TileShape
 from tasks.survey import Problem
 from tasks.walk import planned_chunks
@@ -154,4 +154,7 @@ def _passed_elements(problem: Problem, way: Candidate) -> tuple[int, int]:
 
 
 def _probed_elements(problem: Problem, way: Candidate) -> float:
-    return sum(_passed_elements(problem, way)) + problem.m * problem.n
+    of_a, of_b = _passed_elements(problem, way)
+    if keeps_probed(problem.k, way.grid[1], way.probes):
+        of_b = problem.k * problem.n * min(way.grid[0], way.workers)
+    return of_a + of_b + problem.m * problem.n

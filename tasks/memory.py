@@ -21,6 +21,12 @@ from tasks.survey import Operand, Problem
 PROBE_BLOCK = 1 << 18
 """Elements that the verifier converts to float64 at a time: few enough for a cache, and enough to be worth a call."""
 
+PROBED_COLUMNS = 4
+"""Tile columns of which a worker keeps what it has found of B, lest it probe a slab again that it reads again."""
+
+MOST_PROBED = 32 << 20
+"""Bytes that this may take."""
+
 DEVICE_BLOCK = 1 << 22
 """The same on an accelerator, where a block must be worth its launch."""
 
@@ -96,6 +102,17 @@ def block_elements(device: str, threads: int) -> int:
     return PROBE_BLOCK * threads if device == "cpu" else DEVICE_BLOCK
 
 
+def keeps_probed(k: int, tile_columns: int, probes: int) -> bool:
+    """Whether a worker keeps B G of every slab and tile column when slabs of B go."""
+    return tile_columns <= PROBED_COLUMNS and _probed_bytes(k, probes) > 0
+
+
+def _probed_bytes(k: int, probes: int) -> int:
+    """Counted whatever the tile is: no larger tile needs less."""
+    needed = 8 * k * PROBED_COLUMNS * padded_probes(probes + SIGNS)
+    return needed if needed <= MOST_PROBED else 0
+
+
 def padded_probes(probes: int) -> int:
     """Columns that the verifier's products have: whole groups."""
     return -(-probes // PROBE_GROUP) * PROBE_GROUP
@@ -105,7 +122,10 @@ def _verifier(way: Candidate) -> dict[str, int]:
     tile, columns = way.tile, padded_probes(way.probes + SIGNS)
     lines = tile.cols + 4 * tile.rows + (way.slots[1] + 2) * tile.depth + max(tile.cols, tile.depth)
     vectors = columns * lines + (2 * way.slots[0] + 5) * tile.rows + 2 * tile.depth
-    return {"verifier": 8 * (vectors + block_elements(way.device, way.layout.threads) + max(tile.cols, tile.rows, tile.depth))}
+    return {
+        "verifier": _probed_bytes(way.shape[1], way.probes)
+        + 8 * (vectors + block_elements(way.device, way.layout.threads) + max(tile.cols, tile.rows, tile.depth))
+    }
 
 
 def _input(problem: Problem) -> dict[str, int]:

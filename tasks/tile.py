@@ -77,7 +77,7 @@ class _Work:
                 probes = self._draw()
                 sums = self._sum_up(probes)
             except _ColumnsFound:
-                self.space.shelf_b.forget_probes()
+                self.space.forget_probes()
                 continue
             self.affected.cols |= self._blocked()
             return sums, probes
@@ -106,17 +106,20 @@ class _Work:
             beta = 1.0
             space.device.synchronize()
             self.lanes.lap("multiply")
-            self._probe_b(b, probes, span)
+            self._probe_b(b, probes, index)
             self._probe_a((a, b), sums, index, span)
             space.device.synchronize()
             self.lanes.lap("verify")
         return sums
 
-    def _probe_b(self, b: Slab, probes: torch.Tensor, span: tuple[int, int]) -> None:
-        """B G and the norm of B, once for every slab that was read."""
+    def _probe_b(self, b: Slab, probes: torch.Tensor, index: int) -> None:
+        """B G and the norm of B, once for every slab that was read, or for the first time that it was."""
+        key = index, self.tile.col
+        if b.probed is None and key in self.space.probed:
+            b.probed, b.square = self.space.probed[key]
         if b.probed is not None:
             return
-        blocked = self._blocked()
+        blocked, span = self._blocked(), self.recipe.walk.slab(index)
         seen = probing.apply(b.values, probes, probing.Wanted(norms=True, clean=bool(blocked)))
         if blocked or not torch.isfinite(seen.row_squares).all():
             found = bad_places(b.values, 1)
@@ -126,6 +129,8 @@ class _Work:
                 blocked |= found
                 raise _ColumnsFound
         b.probed, b.square = seen.product, float(seen.row_squares.sum())
+        if self.space.keeps_probed:
+            self.space.probed[key] = b.probed, b.square
 
     def _probe_a(self, slabs: tuple[Slab, Slab], sums: Sums, index: int, span: tuple[int, int]) -> None:
         """Add A (B G) to the residual; the row norms of A once for every slab that was read, and whether it is still the same."""

@@ -15,7 +15,7 @@ from tasks.arithmetic import Arithmetic
 from tasks.devices import DEVICES, Device, torch_dtype
 from tasks.kernels import KERNELS
 from tasks.lru import SlotTable
-from tasks.memory import strip_elements
+from tasks.memory import keeps_probed, strip_elements
 from tasks.operands import Prepared, prepare
 from tasks.plan import LANES
 from tasks.product import Method
@@ -112,8 +112,16 @@ class Workspace:
         self._slices = tuple(self._conversion(row, dtype, size) for dtype, size in zip(types, sizes, strict=True))
         strip = self.device.empty(strip_elements(row, types, tile), torch_dtype(row.block_output[recipe.device]))
         self.method = Method(row, KERNELS[recipe.arithmetic_name, recipe.device, recipe.kernel], strip)
+        self.probed: dict[tuple[int, int], tuple[torch.Tensor, float]] = {}
+        """B G and the squared norm by slab and tile column, where there is room."""
+        self.keeps_probed = keeps_probed(recipe.walk.shape[1], recipe.walk.grid[1], recipe.probes)
         self.blocked_columns: dict[int, set[int]] = {}
         """Columns of C by tile column that NaN or infinity in B reaches."""
+
+    def forget_probes(self) -> None:
+        """Drop what is known of B: the probes have changed."""
+        self.shelf_b.forget_probes()
+        self.probed.clear()
 
     def tile_accumulator(self, rows: int, cols: int) -> torch.Tensor:
         """A rows x cols accumulator; what it holds is left from another tile."""

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks import memory
 from tasks.candidate import with_slabs
 from tasks.cost import FIXED_SECONDS, SECONDS_PER_FILE, SECONDS_PER_TILE, estimate, ideal_seconds, least_seconds, planned_reads
 from tasks.ladder import ARITHMETICS
@@ -26,11 +27,18 @@ def test_each_lane_is_what_its_rate_says():
     assert set(cost.lanes) == set(LANES)
     assert cost.bytes_written == 1000 * 800 * 4
     assert cost.lanes["multiply"] == pytest.approx(2 * 1000 * 600 * 800 / speed.flops["float32"] + 2 * 1000 * 800 * 2 * 4 / speed.copy)
-    assert cost.lanes["verify"] == pytest.approx((1000 * 600 * 2 + 600 * 800 * 2 + 1000 * 800) / speed.probe)
+    assert cost.lanes["verify"] == pytest.approx((1000 * 600 * 2 + 600 * 800 + 1000 * 800) / speed.probe)
     assert cost.lanes["encode"] == pytest.approx(cost.bytes_written / speed.encode["blosc-lz4"])
     assert cost.lanes["write"] == pytest.approx(cost.bytes_written / speed.write)
     assert cost.lanes["read"] == pytest.approx(cost.bytes_read / speed.decode["none"] + 10**9 / speed.touch)
     assert cost.seconds == pytest.approx(sum(cost.lanes.values()) + 4 * SECONDS_PER_TILE + FIXED_SECONDS)
+
+
+def test_b_is_probed_once_a_worker_where_it_keeps_what_it_found(monkeypatch):
+    made, way = problem((1000, 600, 800)), way_for((1000, 600, 800), (250, 400, 300), workers=2)
+    kept = estimate(made, way, 0).lanes["verify"]
+    monkeypatch.setattr(memory, "MOST_PROBED", 0)
+    assert estimate(made, way, 0).lanes["verify"] - kept == pytest.approx(600 * 800 * (4 - 2) / rates().probe / 2)
 
 
 @pytest.mark.parametrize(("name", "read_and_written"), [("float64", 2 * 4 + 8), ("bfloat16", 2 * 4 + 2), ("bfloat16x3", 2 * 4 + 2 * 2)])

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage import CorruptData
+from tasks import probing
 from tasks.errors import NonFinite
 from tasks.geometry import SlabCosts
 from tasks.nonfinite import Affected, overflow_error
@@ -158,6 +160,26 @@ def test_allowed_nonfinite_rows_and_columns_stand_outside_the_certificate(tmp_pa
     clean = (a[good_rows], b[:, good_cols])
     assert norm(c[kept] - oracle(*clean)) <= recipe.bound * norm(clean[0]) * norm(clean[1])
     assert not np.isfinite(c[3]).any()
+
+
+def test_what_is_read_again_of_b_is_held_against_what_was_found_of_it_at_first(tmp_path, monkeypatch):
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((32, 16)).astype("float32"), rng.standard_normal((16, 8)).astype("float32")
+    recipe, passes, honest = recipe_for(tmp_path / "run", (a, b), Way(tile=(8, 8, 8), residency="B")), list[int](), probing.apply
+
+    def counted(block, vectors, *wanted):
+        passes.append(vectors.shape[1])
+        return honest(block, vectors, *wanted)
+
+    monkeypatch.setattr(probing, "apply", counted)
+    release()
+    first, second = recipe.walk[0], recipe.walk[1]
+    assert first.col == second.col and first.row != second.row
+    assert compute_tile(recipe, first).accepted and len(passes) == 2 + 2 + 1, "slabs of B, slabs of A, the tile"
+    zarr.open_array(tmp_path / "run" / "B")[3, 3] += 1
+    found = compute_tile(recipe, second)
+    assert len(passes) == 5 + 2 + 1 and found.bytes_read > 2 * 8 * 8 * 4, "B was read again, and not probed"
+    assert not found.accepted
 
 
 def test_overflow_is_refused_with_its_position(tmp_path):
