@@ -2,8 +2,9 @@
 
     refused     outside its a priori bound: never taken
     alarmed     stands out (`tasks.alarm`): taken back
+    missed      sound, but not as exact as asked (`tasks.proof`): if another worker's misses, too, the arithmetic is to blame
 
-Either is computed again, elsewhere if there is an elsewhere, and then
+Each is computed again, elsewhere if there is an elsewhere, and then
 
     same values, or on another worker   that is what the data give: accepted, and its level raised
     by other bits the same finding
@@ -92,7 +93,7 @@ class Doubts:
 
     def confirms_miss(self, tile: Measurement) -> bool:
         """Whether a tile misses what was asked, as it did when another worker, if there is one, computed it: the arithmetic is to blame."""
-        question = self._questions.get(tile.index)
+        question = self._questions.get(tile.index) if self.fit([tile.worker]) else None
         confirmed = tile.verdict == "missed" and question is not None and any(seen.verdict == "missed" for seen in question.seen)
         if confirmed:
             del self._questions[tile.index]

@@ -5,9 +5,9 @@
 A future is released as soon as its record is here: what Dask no longer holds, a dead worker cannot make it compute again.
 The journal is synced every SYNC_SECONDS: a power failure costs the tiles in flight and those recorded since; a killed process
 costs the tiles in flight alone.
-A tile that its probes refuse, or that stands out from the others, is computed once more, elsewhere and from fresh buffers
-(`tasks.doubts` rules what becomes of it); a tile whose worker died is given to another. Nothing else is retried: bad input stays
-bad. What stands out was recorded when it landed, so that is taken back in the journal first.
+A tile that its probes refuse, that stands out or that misses what was asked is computed once more, elsewhere and from fresh buffers:
+`tasks.doubts` rules what becomes of it, `tasks.ascent` in which arithmetic. A tile whose worker died is given to another. Nothing
+else is retried: bad input stays bad. What stands out was recorded when it landed, so that is taken back in the journal first.
 """
 
 from collections import Counter

@@ -21,14 +21,14 @@ from tasks.survey import Operand, Problem
 PROBE_BLOCK = 1 << 18
 """Elements that the verifier converts to float64 at a time: few enough for a cache, and enough to be worth a call."""
 
+DEVICE_BLOCK = 1 << 22
+"""The same on an accelerator, where a block must be worth its launch."""
+
 PROBED_COLUMNS = 4
 """Tile columns of which a worker keeps what it has found of B, lest it probe a slab again that it reads again."""
 
 MOST_PROBED = 32 << 20
 """Bytes that this may take."""
-
-DEVICE_BLOCK = 1 << 22
-"""The same on an accelerator, where a block must be worth its launch."""
 
 PROBE_GROUP = 12
 """Vectors that the verifier multiplies at a time: BLAS's AVX2 kernels hold so many columns in registers, and MKL takes 2.5 times as

@@ -109,9 +109,7 @@ def test_prefect_knows_the_run_by_name_with_tags_and_parameters(finished: dict[s
         finished, "select name, state_type, tags, parameters from flow_run order by created desc limit 1"
     )
     assert (name, state) == ("8192x8192x8192 float32", "COMPLETED")
-    assert set(json.loads(str(tags))) in ({"gemmflow", "local", "float32"}, {"gemmflow", "local", "float32-wide"}), (
-        "whichever is faster here"
-    )
+    assert set(json.loads(str(tags))) == {"gemmflow", "local", finished["report"]["plan"]["arithmetic"]}
     assert json.loads(str(parameters))["job"]["memory"] == 2**30
 
 
@@ -144,23 +142,23 @@ def test_the_run_is_quiet(finished: dict[str, object]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.server
-def test_a_warm_start_does_not_take_long(tmp_path: Path, finished: dict[str, object], small_inputs: tuple[Path, Path]) -> None:
-    assert startup(tmp_path, Path(str(finished["home"])), small_inputs) < 25
+def test_a_warm_start_takes_at_most_15_seconds(tmp_path: Path, finished: dict[str, object], small_inputs: tuple[Path, Path]) -> None:
+    assert startup(tmp_path, Path(str(finished["home"])), small_inputs) < 15
 
 
 @pytest.mark.slow
 @pytest.mark.server
-def test_the_first_start_ever_does_not_take_very_long(tmp_path: Path, warm_cache: Path, small_inputs: tuple[Path, Path]) -> None:
+def test_the_first_start_ever_takes_at_most_28_seconds(tmp_path: Path, warm_cache: Path, small_inputs: tuple[Path, Path]) -> None:
     cold = tmp_path / "cold"
     cold.mkdir()
     for calibration in warm_cache.glob("calibration-*"):
         (cold / calibration.name).write_bytes(calibration.read_bytes())
-    assert startup(tmp_path, cold, small_inputs) < 45
+    assert startup(tmp_path, cold, small_inputs) < 28
 
 
 @pytest.mark.slow
-def test_a_direct_start_takes_seconds(tmp_path: Path, warm_cache: Path, small_inputs: tuple[Path, Path]) -> None:
-    assert startup(tmp_path, warm_cache, small_inputs, "--direct") < 12
+def test_a_direct_start_takes_at_most_6_seconds(tmp_path: Path, warm_cache: Path, small_inputs: tuple[Path, Path]) -> None:
+    assert startup(tmp_path, warm_cache, small_inputs, "--direct") < 6
 
 
 @pytest.mark.slow

@@ -169,3 +169,16 @@ def test_a_resumed_run_knows_what_was_confirmed():
     unknown = Driver(tile(0, typical=1e-5), *spread)
     suspect = unknown.doubts.suspect(None, unknown.done, over=True)
     assert suspect is not None and suspect.index == 0
+
+
+def test_a_miss_counts_against_the_arithmetic_when_another_worker_that_may_compute_confirms_it():
+    doubts = Doubts(YARD)
+    missed = {"missed": True, "error": 1.0, "chunks": ()}
+    for index in (1, 2):
+        assert doubts.hear(refused(index, A)) is None
+        assert doubts.hear(tile(index, B)) is not None
+    assert [one.worker for one in doubts.retired] == [A]
+    assert not doubts.confirms_miss(tile(3, B, **missed)) and doubts.hear(tile(3, B, **missed)) is None
+    assert not doubts.confirms_miss(tile(3, A, **missed)), "A is retired"
+    assert doubts.confirms_miss(tile(3, C, **missed))
+    assert not doubts.confirms_miss(tile(3, C, **missed)), "one rung up it is asked anew"
