@@ -5,14 +5,11 @@ is stored, holds exactly.
 """
 
 from tasks.ladder import ARITHMETICS
-from tasks.number_types import largest_magnitude, largest_sum
+from tasks.number_types import largest_magnitude, largest_sum, last_exact_integer
 from tasks.plan import Plan
 from tasks.survey import Problem
 
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
-
-MOST = 2**53
-"""Up to here every integer is exact in the widest arithmetic."""
 
 
 def integers_line(plan: Plan, problem: Problem) -> str:
@@ -33,7 +30,7 @@ def _reason(plan: Plan, problem: Problem, types: str) -> str:
     there = [row for row in ARITHMETICS.values() if plan.device in row.devices]
     exact = [row.name for row in there if row.exact_for(problem.k, problem.dtypes, plan.device)]
     if not exact:
-        deepest = MOST // (largest_magnitude(problem.dtypes[0]) * largest_magnitude(problem.dtypes[1]))
+        deepest = last_exact_integer("float64") // (largest_magnitude(problem.dtypes[0]) * largest_magnitude(problem.dtypes[1]))
         depth = f"a k of at most {deepest} or narrower types" if deepest else "narrower types"
         return f"{types} may give sums above 2^53, where float64 rounds; {depth} would be exact"
     if plan.arithmetic not in exact:
