@@ -5,7 +5,7 @@
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
     shard                    many chunks in one file
-    settled                  what the first worker decides for all, such as the codec
+    settled, sums            what the first worker decides for all, such as the codec; partial sums until their tile is finished
     site                            the same words for a result on a disk and on an object store: site_local, site_objects
     place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust

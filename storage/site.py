@@ -2,7 +2,7 @@
 
     Site   an OUT             may it be written, what lies there, what an unfinished run left, begin
     Left   an unfinished run  may it be taken over, what it recorded, go on
-    Hold   a run's staging    blocks and the codec (workers); journal, certificate, publish (the driver)
+    Hold   a run's staging    blocks, partial sums, the codec (workers); journal, certificate, publish (the driver)
 
                  site_of(out)          hold_of(staging, lease)
     a path       site_local            staging, lease, journal, salvage, write, publish, settled
@@ -119,7 +119,7 @@ class Site(Protocol):
 
 
 class Hold(Protocol):
-    """What a run may do with its staging. A worker has no lease: he writes blocks and settles the codec."""
+    """What a run may do with its staging. A worker has no lease: he writes blocks, keeps partial sums and settles the codec."""
 
     def write(self, row0: int, col0: int, block: Block | Elements) -> WriteResult:
         """Write a block durably; see `write_block`."""
@@ -131,6 +131,14 @@ class Hold(Protocol):
 
     def read_settled(self) -> Decision | None:
         """What was settled."""
+        ...
+
+    def keep_sum(self, name: str, content: bytes) -> None:
+        """Keep a partial sum until the run ends."""
+        ...
+
+    def read_sum(self, name: str) -> bytes | None:
+        """A partial sum that was kept; None where there is none, or it is not what was written."""
         ...
 
     def journal(self) -> OpenJournal:

@@ -18,6 +18,7 @@ from storage.salvage import salvage
 from storage.seal import Seal
 from storage.settled import Decision, declare_codec, read_settled, settle
 from storage.staging import Durability, Found, Staging, Start, create_staging, discard, find_staging, is_published, take_over, taken_over
+from storage.sums import keep_sum, read_sum
 from storage.sync import write_atomically
 from storage.write import Elements, WriteResult, write_block
 
@@ -117,6 +118,14 @@ class LocalHold:
     def read_settled(self) -> Decision | None:
         """What was settled."""
         return read_settled(self._codec, self.staging.seal)
+
+    def keep_sum(self, name: str, content: bytes) -> None:
+        """Put a partial sum into the folder."""
+        keep_sum(self.staging, name, content)
+
+    def read_sum(self, name: str) -> bytes | None:
+        """A partial sum that is there."""
+        return read_sum(self.staging, name)
 
     def journal(self) -> Journal:
         """Open the journal to go on with it."""

@@ -2,6 +2,7 @@
 
 OUT.gemmflow/RUN/codec     what the first worker settled, created only if it is not there
 OUT.gemmflow/RUN/token     what every worker must find
+OUT.gemmflow/RUN/sums/..   partial sums of tiles that are not finished
 """
 
 import json
@@ -37,6 +38,8 @@ from storage.output import OutputSpec
 from storage.record import ChunkRecord
 from storage.settled import Decision
 from storage.staging import Durability, Start
+from storage.sums import FOLDER as SUMS
+from storage.sums import with_digest, without_digest
 from storage.write import Elements, WriteResult
 
 CODEC, TOKEN = "codec", "token"
@@ -181,6 +184,17 @@ class ObjectHold:
             return None
         except ValueError as error:
             raise GemmflowError(f"{self.staging.folder}/{CODEC} is damaged: remove the run with gemmflow clean") from error
+
+    def keep_sum(self, name: str, content: bytes) -> None:
+        """Put a partial sum beside the journal."""
+        self.staging.folder.put(f"{SUMS}/{name}", with_digest(content))
+
+    def read_sum(self, name: str) -> bytes | None:
+        """A partial sum that is there."""
+        try:
+            return without_digest(self.staging.folder.read(f"{SUMS}/{name}").content)
+        except FileNotFoundError:
+            return None
 
     def journal(self) -> ObjectJournal:
         """Begin the next segment."""

@@ -6,6 +6,7 @@
             array/zarr.json, array/c/..  the new result as it grows
             journal                      which tiles are durable
             holder                       who writes (see lease)
+            sums/..                      partial sums of tiles that are not finished (see sums)
             gemmflow-seal.json           what opens array and journal of a sealed run
 
 The folder appears with one rename, so of two runs that start together one wins. Every path that a run writes to holds its epoch:

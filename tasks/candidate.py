@@ -1,6 +1,6 @@
 """One way to do the job, before anyone knows whether it fits or pays: what the planner compares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from storage import OutputSpec
@@ -30,6 +30,8 @@ class Candidate:
     """Whether written chunks are synced."""
     settles: tuple[str, ...] = ()
     """Codecs among which the first tile will choose, `output` naming a stand-in; empty where the caller named one."""
+    parts: int = 1
+    """Parts of k that are summed up apart: 1 where there are tiles enough for all workers."""
 
     @cached_property
     def grid(self) -> tuple[int, int, int]:
@@ -62,20 +64,33 @@ class Candidate:
 
     @property
     def busiest(self) -> int:
-        """Tiles of the worker with most of them."""
-        return -(-self.tiles // self.workers)
+        """Tiles, or parts of tiles, of the worker with most of them."""
+        return -(-self.tiles * self.parts // self.workers)
 
     @property
     def imbalance(self) -> float:
         """Elements of the worker that has most over the average: of the first two, who have no fewer tiles than any."""
+        if self.parts > 1:
+            return self.busiest * self.workers / (self.tiles * self.parts)
         (m, _, n), walk = self.shape, self.walk
         owned = [run_of(worker, self.tiles, self.workers) for worker in range(min(2, self.workers))]
         most = max(walk.elements_before(run.stop) - walk.elements_before(run.start) for run in owned)
         return max(1.0, self.workers * most / (m * n))
 
+    @property
+    def largest_share(self) -> float:
+        """Largest fraction of all multiplications that one worker does, at most 1."""
+        (m, _, n), slabs = self.shape, self.grid[2]
+        of_a_tile = min(1.0, self.tile.rows * self.tile.cols / (m * n))
+        return min(1.0, self.busiest * of_a_tile * blocks(slabs, self.parts) / slabs)
+
+    @property
+    def parts_are_even(self) -> bool:
+        """Whether every part of a tile has about as many slabs, at least one: `imbalance` takes that for granted."""
+        slabs = self.grid[2]
+        return slabs % self.parts == 0 or slabs >= 8 * self.parts
+
 
 def with_slabs(way: Candidate, depth: int, kept: tuple[bool, bool]) -> Candidate:
     """The same tile edges, output and workers with other slabs."""
-    tile = TileShape(way.tile.rows, way.tile.cols, depth)
-    workers = way.layout, way.workers, way.device
-    return Candidate(way.shape, way.arithmetic, tile, kept, way.output, *workers, way.probes, way.durability, way.settles)
+    return replace(way, tile=TileShape(way.tile.rows, way.tile.cols, depth), kept=kept)

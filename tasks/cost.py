@@ -10,7 +10,8 @@ One worker runs its lanes one after the other (a prefetch thread gains nothing o
     write     bytes of C / write rate, synced or not, as if compression saved nothing
     (read)    the buffers' first touch: their bytes / page-fault rate, once a worker
 
-and the run takes as long as the worker with most tiles, plus a fixed part.
+and the run takes as long as the worker with most tiles, plus a fixed part. Where tiles are summed up in parts, each part is kept in a
+file, sent to who adds it up, and added: traffic of a worker who waits for all others.
 """
 
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ SECONDS_PER_FILE = 1.5e-4
 
 SECONDS_PER_TILE = 4e-3
 """Send a task and take its record."""
+
+SUMS_RATE = 4e8
+"""Bytes/s at which a partial sum goes from one worker to another, pickled and unpickled."""
 
 FIXED_SECONDS = 0.3
 """Survey, staging, publish."""
@@ -80,6 +84,8 @@ def ideal_seconds(problem: Problem, way: Candidate) -> float:
 def planned_reads(problem: Problem, way: Candidate) -> Reads:
     """What the walk reads if each worker keeps to its run: exact."""
     costs = slab_costs(problem, way)
+    if way.parts > 1:
+        return _reads(costs, passes_over_inputs(way))
     chunks = planned_chunks(way.walk, way.slots, way.workers, costs)
     counted = list(zip(chunks, costs, strict=True))
     return Reads(sum(count * cost.unit for count, cost in counted), sum(count for count, cost in counted if cost.whole_chunks))
@@ -102,7 +108,8 @@ def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int) -> 
     busy = sum(lanes.values()) * way.imbalance
     first_touch = host_bytes / rates.touch
     lanes["read"] += first_touch
-    return Cost(lanes, busy + first_touch + way.busiest * SECONDS_PER_TILE + FIXED_SECONDS, reads.nbytes, bytes_written)
+    alone = first_touch + _adding_up(problem, way) + way.busiest * SECONDS_PER_TILE + FIXED_SECONDS
+    return Cost(lanes, busy + alone, reads.nbytes, bytes_written)
 
 
 def slab_costs(problem: Problem, way: Candidate) -> tuple[SlabCosts, SlabCosts]:
@@ -117,6 +124,8 @@ def passes_over_inputs(way: Candidate) -> tuple[float, float]:
     inside a strip). The inner one is read once a strip, less what is still in memory where the snake turns.
     """
     gm, gn, gk = way.grid
+    if way.parts > 1:
+        return float(gn), float(gm)
     columns_outside = way.residency == "B"
     strips, length = (gn, gm) if columns_outside else (gm, gn)
     kept_outer, kept_inner = way.kept[::-1] if columns_outside else way.kept
@@ -141,6 +150,15 @@ def _accumulator_traffic(way: Candidate) -> float:
     return 2.0 * m * n * way.grid[2] * ITEMSIZE[way.arithmetic.accumulate]
 
 
+def _adding_up(problem: Problem, way: Candidate) -> float:
+    """Seconds that the parts of the product take beyond their work, one after the other."""
+    if way.parts == 1:
+        return 0.0
+    rates, nbytes = way.layout.rates, way.parts * problem.m * problem.n * ITEMSIZE[way.arithmetic.accumulate]
+    kept = nbytes / (rates.write if way.durability == "power" else rates.write_unsynced)
+    return kept / way.workers + nbytes / SUMS_RATE + 3 * nbytes / rates.copy
+
+
 def _conversion_traffic(problem: Problem, way: Candidate) -> float:
     row = way.arithmetic
     sliced, (of_a, of_b) = row.slices * ITEMSIZE[row.stored_as], _passed_elements(problem, way)
@@ -155,6 +173,6 @@ def _passed_elements(problem: Problem, way: Candidate) -> tuple[int, int]:
 
 def _probed_elements(problem: Problem, way: Candidate) -> float:
     of_a, of_b = _passed_elements(problem, way)
-    if keeps_probed(problem.k, way.grid[1], way.probes):
+    if way.parts == 1 and keeps_probed(problem.k, way.grid[1], way.probes):
         of_b = problem.k * problem.n * min(way.grid[0], way.workers)
     return of_a + of_b + problem.m * problem.n

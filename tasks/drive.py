@@ -11,12 +11,13 @@ else is retried: bad input stays bad. What stands out was recorded when it lande
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
 from threading import Event, Thread
 from time import monotonic, sleep
+from typing import Any
 
 from distributed import CancelledError, Future, KilledWorker, as_completed
 
@@ -24,12 +25,13 @@ from storage import OpenJournal
 from tasks.alarm import yard_of
 from tasks.ascent import Ascent
 from tasks.clusters import Cluster
+from tasks.dispatch import Errand, Sent, send
 from tasks.doubts import Doubts
 from tasks.errors import NotCertified, WorkersLost
 from tasks.outcome import Measurement, Outcome, Progress
 from tasks.prepare import Run
 from tasks.progress import Estimate
-from tasks.remote import compute_tile, release
+from tasks.remote import release
 from tasks.resume import retract_record, tile_record
 from tasks.walk import Queues
 
@@ -55,7 +57,7 @@ Observer = Callable[[Progress], None]
 class _Flight:
     """A tile that is out."""
 
-    future: Future[Measurement]
+    sent: Sent
     index: int
     worker: str
     """For whom it was meant."""
@@ -107,7 +109,7 @@ class Drive:
         for _ in range(WINDOW):
             for worker in self.workers:
                 self._send_next(worker)
-        for future in self.completed:
+        for future in self._landing():
             self._send_next(self._land(future))
         if self.left:
             raise WorkersLost(f"{self.left} tiles were never computed: no worker is left")
@@ -121,7 +123,7 @@ class Drive:
         """Compute the first tiles, and find out where the others start; what missed is then computed again."""
         for index, worker in zip(self.pilots, cycle(self.workers), strict=False):
             self._send(index, worker)
-        for future in self.completed:
+        for future in self._landing():
             self._land(future)
         self.ascent.settle()
         for tile in tuple(self.missed):
@@ -132,7 +134,7 @@ class Drive:
         """Take back what is still out, and free the workers' buffers."""
         self.over.set()
         with suppress(Exception):
-            self.cluster.client.cancel([flight.future for flight in self.flying.values()])
+            self.cluster.client.cancel(self._out)
             self.cluster.client.run(release, callback_timeout=RELEASE_SECONDS)
 
     def _watch(self) -> None:
@@ -149,7 +151,7 @@ class Drive:
                 replaced = bool(alive) and known.isdisjoint(alive)
                 known, seen = (alive, monotonic()) if alive else (known, seen)
                 if replaced or self.lost or monotonic() - seen > ALONE_SECONDS:
-                    self.cluster.client.cancel([flight.future for flight in list(self.flying.values())])
+                    self.cluster.client.cancel(self._out)
 
     def _send_next(self, worker: str) -> None:
         fit = self.doubts.fit([worker])
@@ -158,19 +160,29 @@ class Drive:
             self._send(index, worker)
 
     def _send(self, index: int, worker: str) -> None:
-        future = self.cluster.client.submit(
-            compute_tile,
-            self.ascent.recipe(index),
-            self.recipe.walk[index],
-            int(index in self.again),
-            workers=[worker],
-            allow_other_workers=True,
-            pure=False,
-            retries=0,
-        )
-        self.flying[future.key] = _Flight(future, index, worker)
+        errand = Errand(self.ascent.recipe(index), self.recipe.walk[index], int(index in self.again))
+        sent = send(self.cluster.client, errand, self._round(worker))
+        self.flying[sent.future.key] = _Flight(sent, index, worker)
         self.load[worker] += 1
-        self.completed.add(future)
+        self.completed.update([*sent.parts, sent.future])
+
+    def _round(self, first: str) -> list[str]:
+        """The workers in turn, this one first: parts of a tile go round them."""
+        fit = self.doubts.fit(self.workers)
+        place = fit.index(first) if first in fit else 0
+        return [first, *fit[place + 1 :], *fit[:place]]
+
+    def _landing(self) -> "Iterator[Future[Measurement]]":
+        """Finished tiles; a part that is done is only shown."""
+        for future in self.completed:
+            if future.key in self.flying:
+                yield future
+            else:
+                self.observe(self.estimate.after_part())
+
+    @property
+    def _out(self) -> "list[Future[Any]]":
+        return [future for flight in list(self.flying.values()) for future in (*flight.sent.parts, flight.sent.future)]
 
     def _land(self, future: "Future[Measurement]") -> str:
         """Book a finished future; returns the worker that is free now."""

@@ -6,7 +6,7 @@ sums; peak memory is the sum of every worker's own peak, an upper bound of what 
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.outcome import Measurement
 from tasks.plan import LANES
@@ -53,7 +53,7 @@ class Measured:
 def sum_up(measurements: Sequence[Measurement], workers: int) -> Measured:
     """Totals of the tiles computed by a run that had `workers` workers."""
     records = _records(measurements)
-    totals = {lane: sum(tile.lanes.get(lane, 0.0) for tile in measurements) for lane in LANES}
+    totals = {lane: sum(tile.lanes.get(lane, 0.0) for tile in _pieces(measurements)) for lane in LANES}
     return Measured(
         lanes={lane: seconds / max(1, workers) for lane, seconds in totals.items()},
         bytes_read=sum(tile.bytes_read for tile in measurements),
@@ -64,11 +64,17 @@ def sum_up(measurements: Sequence[Measurement], workers: int) -> Measured:
 
 
 def by_worker(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
-    """Tiles of each worker in the order of their start; workers in the order of their first tile."""
+    """Tiles and shares of tiles of each worker in the order of their start; workers in the order of their first."""
     groups: dict[str, list[Measurement]] = defaultdict(list)
-    for tile in sorted(measurements, key=lambda tile: tile.started):
+    for tile in sorted(_pieces(measurements), key=lambda tile: tile.started):
         groups[tile.worker].append(tile)
     return dict(groups)
+
+
+def _pieces(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """The tiles, and what others did for them as if that were tiles."""
+    whole = list(measurements)
+    return whole + [replace(tile, shares=(), **vars(share)) for tile in whole for share in tile.shares]
 
 
 def _records(measurements: Sequence[Measurement]) -> tuple[WorkerRecord, ...]:

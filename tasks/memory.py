@@ -37,6 +37,9 @@ long for 11 as for 12."""
 PRODUCT_ROWS = 1024
 """Rows of a slab product that is held apart before it is added to the accumulator."""
 
+FAN_IN = 8
+"""Partial sums that a worker adds up at a time."""
+
 HEADROOM = 12 << 20
 """Allocator slack, messages and small objects of one worker, beyond what scales with the tile."""
 
@@ -65,7 +68,7 @@ class TileMemory:
 def tile_memory(problem: Problem, way: Candidate) -> TileMemory:
     """Bytes that one worker allocates to compute this candidate's tiles."""
     working = _slabs(problem, way) | _arithmetic(problem, way) | _verifier(way)
-    staging = _input(problem) | _output(problem, way) | {"headroom": HEADROOM}
+    staging = _input(problem) | _output(problem, way) | _partial_sums(way) | {"headroom": HEADROOM}
     if way.device == "cpu":
         return TileMemory(working | staging, {})
     pinned = max(_block_bytes(problem.a, way.tile.rows, way.tile.depth), _block_bytes(problem.b, way.tile.depth, way.tile.cols))
@@ -126,6 +129,14 @@ def _verifier(way: Candidate) -> dict[str, int]:
         "verifier": _probed_bytes(way.shape[1], way.probes)
         + 8 * (vectors + block_elements(way.device, way.layout.threads) + max(tile.cols, tile.rows, tile.depth))
     }
+
+
+def _partial_sums(way: Candidate) -> dict[str, int]:
+    """Those that are added up, one more that waits for who adds it up, and two more on their way through a file or a connection."""
+    if way.parts == 1:
+        return {}
+    of_rows = 8 * (way.probes + SIGNS + 1) * way.tile.rows
+    return {"partial sums": (min(way.parts, FAN_IN) + 3) * (way.tile.rows * way.tile.cols * ITEMSIZE[way.arithmetic.accumulate] + of_rows)}
 
 
 def _input(problem: Problem) -> dict[str, int]:

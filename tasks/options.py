@@ -2,7 +2,8 @@
 
 Tile edges are whole stored files (chunks, or shards) that divide the product into 1, 2, 3, ... tiles; slab depths follow the
 chunk grids of A and B, so that no chunk is decoded for a part of it; output chunks are as asked, or the default and its halves;
-shards are as asked, or none; workers are all, or fewer where memory is short.
+shards are as asked, or none; workers are all, or fewer where memory is short. Where there are fewer tiles than workers, deep ones are
+cut into parts of k.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from math import ceil, isqrt, lcm
 import numpy as np
 
 from storage import OutputSpec, default_chunks, is_url, resolve_codec
+from tasks.candidate import Candidate
 from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
@@ -19,6 +21,15 @@ from tasks.survey import Problem
 _COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _DEPTHS = (256, 512, 1024, 2048, 4096)
 _SMALLEST_EDGE = 256
+
+DEEP = 4
+"""Tiles are cut along k where k is so many times their longer edge: then what is added up is little beside what is read."""
+
+PART_SECONDS = 10.0
+"""Work of a part, about: what a death costs, and how often there is progress."""
+
+MOST_PARTS = 512
+"""Of a tile, where fewer would do for all workers."""
 
 
 def edges(extent: int, unit: int) -> list[int]:
@@ -70,6 +81,20 @@ def in_shard(extent: int, shard: int, chunk: int) -> tuple[int, int]:
     small = [divisor for divisor in range(1, isqrt(shard) + 1) if shard % divisor == 0]
     divisors = small + [shard // divisor for divisor in small]
     return min(divisors, key=lambda divisor: max(divisor / chunk, chunk / divisor)), shard
+
+
+def parts_for(job: Job, flops: float, group: Candidate) -> int:
+    """Into how many parts of k each of the group's tiles is cut: 1 where there are enough tiles, 0 where so few cannot be cut.
+
+    NaN in B must be known before the first slab is probed, and a part knows only its own.
+    """
+    if group.workers <= group.tiles:
+        return 1
+    if group.shape[1] < DEEP * max(group.tile.rows, group.tile.cols) or job.allow_nonfinite:
+        return 0
+    for_all = ceil(group.workers / group.tiles)
+    seconds = flops / group.layout.rates.flops[group.arithmetic.name] / (group.tiles * for_all)
+    return min(for_all * max(1, ceil(seconds / PART_SECONDS)), max(MOST_PARTS, for_all))
 
 
 def crews(job: Job, hardware: Hardware, most_tiles: int) -> list[tuple[Layout, int]]:

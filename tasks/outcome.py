@@ -13,6 +13,21 @@ Verdict = Literal["accepted", "missed", "refused"]
 
 
 @dataclass(frozen=True)
+class Share:
+    """What a worker did for a tile that another one finished: a part of k, or the sum of some parts."""
+
+    worker: str
+    """Its address."""
+    started: float
+    """Seconds since the epoch."""
+    finished: float
+    lanes: dict[str, float]
+    """Seconds by lane."""
+    peak_bytes: int
+    """Its peak resident bytes so far."""
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What one tile cost and what its probes saw."""
 
@@ -69,6 +84,8 @@ class Measurement:
     """Largest sum of a row's error with random signs over `typical`: a wrong element shows whole."""
     confirmed: bool = False
     """Computed twice, because it stood out, and found the same."""
+    shares: tuple[Share, ...] = ()
+    """What was done for it before `worker` finished it; empty where it did all of it."""
 
     @property
     def verdict(self) -> Verdict:

@@ -128,6 +128,8 @@ class Plan:
     """Better arithmetics, in the order in which a tile that misses max_error tries them."""
     data: Data | None = None
     """What of the values decided, under a measured guarantee; None where none were looked at."""
+    parts: int = 1
+    """Parts of k, runs of slabs, that workers sum up apart; the parts of a tile are then added in their order."""
 
     @property
     def tiles(self) -> int:

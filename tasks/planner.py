@@ -89,6 +89,7 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         guarantee="certified" if chosen.certifies else "measured",
         fallbacks=_fallbacks(search, fit, chosen),
         data=problem.data,
+        parts=way.parts,
     )
 
 
@@ -122,8 +123,7 @@ def _lower_bound(search: Search, fit: Fit) -> int:
     sizes = (problem.a.matrix.dtype.itemsize, problem.b.matrix.dtype.itemsize, np.dtype(way.output.dtype).itemsize)
     on_host = max(search.budget // way.workers - way.layout.base_bytes, 1)
     memory = on_host if way.device == "cpu" else search.hardware.device_memory_bytes
-    share = min(1.0, way.busiest * way.tile.rows * way.tile.cols / (problem.m * problem.n))
-    return lower_bound_bytes(problem.shape, sizes, Team(way.workers, memory, share))
+    return lower_bound_bytes(problem.shape, sizes, Team(way.workers, memory, way.largest_share))
 
 
 def _choice(row: Precision, fit: Fit | None, best: tuple[Precision, Fit]) -> Choice:

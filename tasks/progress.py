@@ -20,17 +20,26 @@ class Estimate:
         self._started = monotonic()
         self._resumed = self._tiles = len(resumed)
         self._expected = plan.tiles - len(resumed) if expected is None else expected
+        self._parts = 0.0
+        """Of the tiles that are not finished, in tiles."""
         self._bytes = sum(tile.bytes_read + tile.bytes_written for tile in resumed)
 
     def after(self, measurement: Measurement) -> Progress:
         """The state after one more tile."""
         self._tiles += 1
+        self._parts = max(0.0, self._parts - 1) if self._plan.parts > 1 else 0.0
         self._bytes += measurement.bytes_read + measurement.bytes_written
+        return self.now()
+
+    def after_part(self) -> Progress:
+        """The state after one more part of a tile."""
+        self._parts = min(self._parts + 1 / self._plan.parts, self._resumed + self._expected - self._tiles)
         return self.now()
 
     def now(self) -> Progress:
         """The state at this moment."""
-        here, expected = self._tiles - self._resumed, self._expected
+        done, expected = self._tiles + self._parts, self._expected
+        here = done - self._resumed
         share = here / expected if expected else 1.0
         seconds, predicted = monotonic() - self._started, self._plan.predicted.seconds * expected / self._plan.tiles
         measured = seconds / share if share else predicted
@@ -38,7 +47,7 @@ class Estimate:
         return Progress(
             tiles_done=self._tiles,
             tiles=self._resumed + expected,
-            flops_done=self._problem.flops * self._tiles / self._plan.tiles,
+            flops_done=self._problem.flops * done / self._plan.tiles,
             flops=self._problem.flops * (self._resumed + expected) / self._plan.tiles,
             bytes_moved=self._bytes,
             seconds=seconds,

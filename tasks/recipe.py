@@ -45,6 +45,8 @@ class Recipe:
     """Which arithmetic of the plan this is."""
     proof: Proof | None = None
     """What a tile must prove; None where the arithmetic certifies it."""
+    parts: int = 1
+    """Parts of k that are summed up apart."""
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -92,4 +94,5 @@ def make_recipe(job: Job, problem: Problem, plan: Plan, staging: "AnyStaging", c
         allow_nonfinite=job.allow_nonfinite,
         choose=choose,
         proof=proof_of(plan, 0),
+        parts=plan.parts,
     )

@@ -1,8 +1,13 @@
 """What the driver sends to workers, without loading what only workers need: torch takes a second and 200 MiB."""
 
+from typing import TYPE_CHECKING
+
 from tasks.outcome import Measurement
 from tasks.recipe import Recipe
 from tasks.walk import Tile
+
+if TYPE_CHECKING:
+    from tasks.partial import Partial
 
 
 def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
@@ -10,6 +15,27 @@ def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
     from tasks import tile as work  # noqa: PLC0415
 
     return work.compute_tile(recipe, tile, attempt)
+
+
+def compute_part(recipe: Recipe, tile: Tile, part: int, attempt: int = 0) -> "Partial":
+    """`tasks.parts.compute_part`, imported where it runs."""
+    from tasks import parts as work  # noqa: PLC0415
+
+    return work.compute_part(recipe, tile, part, attempt)
+
+
+def add_parts(*partials: "Partial") -> "Partial":
+    """`tasks.parts.add_parts`, imported where it runs."""
+    from tasks import parts as work  # noqa: PLC0415
+
+    return work.add_parts(*partials)
+
+
+def finish_tile(recipe: Recipe, tile: Tile, attempt: int, *partials: "Partial") -> Measurement:
+    """`tasks.parts.finish_tile`, imported where it runs."""
+    from tasks import parts as work  # noqa: PLC0415
+
+    return work.finish_tile(recipe, tile, attempt, *partials)
 
 
 def release() -> None:

@@ -64,6 +64,7 @@ def plan_section(plan: Plan, problem: Problem) -> dict[str, object]:
         "grid": list(plan.grid),
         "residency": plan.residency,
         "workers": plan.workers,
+        "parts": plan.parts,
         "threads_per_worker": plan.threads_per_worker,
         "lower_bound_bytes": plan.lower_bound_bytes,
         "predicted": _predicted(plan.predicted),

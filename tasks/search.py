@@ -21,7 +21,7 @@ from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
 from tasks.memory import ITEMSIZE, tile_memory
-from tasks.options import crews, depths, edges, outputs
+from tasks.options import DEEP, crews, depths, edges, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.survey import Problem
@@ -119,12 +119,16 @@ class Search:
         k, tile, way = self.problem.k, group.tile, group
         panels = tile.rows * self.problem.a.matrix.dtype.itemsize, tile.cols * self.problem.b.matrix.dtype.itemsize
         room = self._room(group) - tile.rows * tile.cols * ITEMSIZE[way.arithmetic.accumulate]
-        for kept in _KEPT if room > 0 else ():
+        for kept in self._choices_of_kept(way) if room > 0 else ():
             left = room - sum(k * panel for panel, stays in zip(panels, kept, strict=True) if stays)
             streamed = sum(panel for panel, stays in zip(panels, kept, strict=True) if not stays)
             deepest = k if streamed == 0 and left >= 0 else min(k - 1, left // streamed) if streamed else 0
             if deepest >= 1:
                 yield with_slabs(way, deepest, kept)
+
+    def _choices_of_kept(self, group: Candidate) -> tuple[tuple[bool, bool], ...]:
+        """Panels that may stay: no part of a tile is followed by one that needs the same."""
+        return _KEPT if group.parts == 1 else _KEPT[:1]
 
     def _room(self, group: Candidate) -> int:
         """Bytes of one worker for matrices, at most."""
@@ -138,6 +142,8 @@ class Search:
             if depth > top.tile.depth or (depth == self.problem.k and top.kept != (True, True)):
                 continue
             way = with_slabs(top, depth, top.kept)
+            if not way.parts_are_even:
+                continue
             if estimate(self.problem, way, 0).seconds > limit * (1 + NEAR_TIE):
                 continue
             need = self._need(way)
@@ -155,8 +161,10 @@ class Search:
         """A candidate for each choice of tile edges, with k in one slab."""
         m, k, n = self.problem.shape
         for rows, cols in product(edges(m, whole.output.objects[0]), edges(n, whole.output.objects[1])):
-            if whole.workers <= blocks(m, rows) * blocks(n, cols) <= MOST_TILES:
-                yield replace(whole, tile=TileShape(rows, cols, k))
+            group = replace(whole, tile=TileShape(rows, cols, k))
+            parts = parts_for(self.job, self.problem.flops, group)
+            if parts and group.tiles <= MOST_TILES:
+                yield replace(group, parts=parts)
 
     @cached_property
     def _crews(self) -> list[tuple[Layout, int]]:
@@ -164,7 +172,8 @@ class Search:
         *_, finest = outputs(self.job, (m, n), "float64")
         rows, cols = finest.objects
         counts = product({blocks(m, edge) for edge in edges(m, rows)}, {blocks(n, edge) for edge in edges(n, cols)})
-        return crews(self.job, self.hardware, max(tiles for tiles in map(prod, counts) if tiles <= MOST_TILES))
+        parts = max(1, self.problem.k // (DEEP * max(rows, cols)))
+        return crews(self.job, self.hardware, parts * max(tiles for tiles in map(prod, counts) if tiles <= MOST_TILES))
 
     def _outputs(self, precision: Precision) -> Iterator[OutputSpec]:
         return outputs(self.job, (self.problem.m, self.problem.n), precision.dtype_out)
@@ -203,7 +212,7 @@ def _counted(problem: Problem, fit: Fit) -> Fit:
 
 
 def first_fastest(fits: list[Fit]) -> Fit:
-    """The fastest; among near-ties fewer BLAS threads a worker, then fewer bytes read, then less memory, then the first.
+    """The fastest; among near-ties fewer BLAS threads a worker, then whole tiles, then fewer bytes read, then less memory, then the first.
 
     Raises ValueError when there is none.
     """
@@ -211,5 +220,5 @@ def first_fastest(fits: list[Fit]) -> Fit:
     return min((fit for fit in fits if fit.cost.seconds <= limit), key=_preference)
 
 
-def _preference(fit: Fit) -> tuple[int, int, int]:
-    return fit.way.layout.threads, fit.cost.bytes_read, fit.total_bytes
+def _preference(fit: Fit) -> tuple[int, bool, int, int]:
+    return fit.way.layout.threads, fit.way.parts > 1, fit.cost.bytes_read, fit.total_bytes

@@ -29,7 +29,7 @@ from tasks.walk import Tile
 from tasks.witness import has_changed, signs
 from tasks.workspace import Lanes, Slab, release, workspace_for
 
-_ONE_AT_A_TIME = Lock()
+ONE_AT_A_TIME = Lock()
 """A process has one set of buffers, so workers that somebody started with several threads take turns."""
 
 
@@ -44,24 +44,29 @@ def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
 
     Raises NonFinite (unless allowed), CorruptData naming the input chunk, DiskFull.
     """
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         if attempt:
             release()
-        started, work = time.time(), _Work(recipe, tile)
-        sums, probes = work.multiply()
-        checked = check(recipe, tile, sums, probes, work.affected)
-        if attempt and checked.overflow:
-            raise checked.overflow
-        found = _measurement(work, started, sums, checked)
-        work.lanes.lap("verify")
-        if not found.accepted:
-            release()
-            return found
-        chunks = store_tile(recipe, tile, sums.accumulator, work.lanes)
-        return replace(found, chunks=chunks, finished=time.time(), peak_bytes=peak_resident_bytes())
+        started, work = time.time(), Work(recipe, tile)
+        return conclude(work, started, work.multiply(recipe.walk.slabs(tile)), attempt)
 
 
-class _Work:
+def conclude(work: "Work", started: float, found: "tuple[Sums, torch.Tensor]", attempt: int) -> Measurement:
+    """Verify and store the sums of a tile, with the probes that belong to them; `started` in seconds since the epoch."""
+    recipe, tile, (sums, probes) = work.recipe, work.tile, found
+    checked = check(recipe, tile, sums, probes, work.affected)
+    if attempt and checked.overflow:
+        raise checked.overflow
+    measured = _measurement(work, started, sums, checked)
+    work.lanes.lap("verify")
+    if not measured.accepted:
+        release()
+        return measured
+    chunks = store_tile(recipe, tile, sums.accumulator, work.lanes)
+    return replace(measured, chunks=chunks, finished=time.time(), peak_bytes=peak_resident_bytes())
+
+
+class Work:
     """One tile in the making."""
 
     def __init__(self, recipe: Recipe, tile: Tile) -> None:
@@ -70,12 +75,12 @@ class _Work:
         self.space = workspace_for(recipe)
         self.affected = Affected()
 
-    def multiply(self) -> tuple[Sums, torch.Tensor]:
-        """The finished sums and the probes that belong to them."""
+    def multiply(self, slabs: list[int]) -> tuple[Sums, torch.Tensor]:
+        """The sums over these slabs, and the probes that belong to them."""
         while True:
             try:
                 probes = self._draw()
-                sums = self._sum_up(probes)
+                sums = self._sum_up(probes, slabs)
             except _ColumnsFound:
                 self.space.forget_probes()
                 continue
@@ -91,12 +96,17 @@ class _Work:
         probes[sorted(self._blocked())] = 0
         return probes.to(self.space.accumulator.device)
 
-    def _sum_up(self, probes: torch.Tensor) -> Sums:
+    def empty(self) -> tuple[Sums, torch.Tensor]:
+        """Sums over nothing, in an accumulator that holds what another tile left, and the tile's probes."""
+        probes, rows = self._draw(), self.tile.rows
+        return Sums.zero(self.space.tile_accumulator(rows[1] - rows[0], len(probes)), self.recipe.probes), probes
+
+    def _sum_up(self, probes: torch.Tensor, slabs: list[int]) -> Sums:
         recipe, tile, space = self.recipe, self.tile, self.space
         sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
         self.lanes.lap("multiply")
         beta = 0.0
-        for index in recipe.walk.slabs(tile):
+        for index in slabs:
             span = recipe.walk.slab(index)
             a, bytes_a = space.shelf_a.take((tile.row, index), recipe.a, tile.rows, span)
             b, bytes_b = space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
@@ -152,7 +162,7 @@ class _Work:
         sums.square_b += b.square
 
 
-def _measurement(work: _Work, started: float, sums: Sums, checked: Checked) -> Measurement:
+def _measurement(work: Work, started: float, sums: Sums, checked: Checked) -> Measurement:
     """What is known before anything is stored."""
     tile, recipe = work.tile, work.recipe
     error = _error(recipe, sums, checked)
@@ -160,7 +170,7 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked) -> M
         index=tile.index,
         row=tile.row,
         col=tile.col,
-        worker=_worker(),
+        worker=this_worker(),
         started=started,
         finished=time.time(),
         lanes=work.lanes.seconds,
@@ -195,7 +205,8 @@ def _error(recipe: Recipe, sums: Sums, checked: Checked) -> float | None:
     return tile_bound(recipe.proof, (recipe.alpha, recipe.beta), squares, shape)
 
 
-def _worker() -> str:
+def this_worker() -> str:
+    """Address of this Dask worker, or the number of a process that is none."""
     try:
         return get_worker().address
     except ValueError:

@@ -83,6 +83,11 @@ class Walk:
         order = range(self.grid[2])
         return list(reversed(order)) if tile.backwards else list(order)
 
+    def part(self, tile: Tile, part: int, parts: int) -> list[int]:
+        """Those of the tile's k slabs that one of its parts sums up, in their direction."""
+        own = run_of(part, self.grid[2], parts)
+        return self.slabs(tile)[own.start : own.stop]
+
     def slab(self, index: int) -> tuple[int, int]:
         """Start and stop of a k slab."""
         return block(index, self.shape[1], self.tile.depth)

@@ -134,11 +134,20 @@ def files_line(plan: Plan) -> str:
     return f"{chunks}, shards of {plan.shard[0]} x {plan.shard[1]}" if plan.shard else chunks
 
 
+def parts_words(parts: int) -> str:
+    """How a tile is cut along k.
+
+    >>> parts_words(1), parts_words(4)
+    ('', 'each summed up in 4 parts of k, ')
+    """
+    return f"each summed up in {parts} parts of k, " if parts > 1 else ""
+
+
 def plan_line(plan: Plan) -> str:
     """The plan in one line."""
     tile, where = plan.tile, "GPU " if plan.device == "cuda" else ""
     return (
         f"{plan.arithmetic} by {plan.kernel}, {plural(plan.tiles, 'tile')} of {tile.rows} x {tile.cols} in slabs of depth {tile.depth}, "
-        f"{RESIDENT[plan.residency]}, "
+        f"{parts_words(plan.parts)}{RESIDENT[plan.residency]}, "
         f"{plural(plan.workers, where + 'worker')} with {plural(plan.threads_per_worker, 'thread')} each"
     )

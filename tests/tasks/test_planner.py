@@ -74,7 +74,8 @@ def test_a_plan_keeps_its_memory_covers_the_product_and_moves_no_fewer_bytes_tha
     assert predicted.peak_memory_bytes == plan.workers * sum(predicted.memory_items.values())
     assert plan.bytes_ratio >= 1
     assert plan.grid == (blocks(made.m, plan.tile.rows), blocks(made.n, plan.tile.cols), blocks(made.k, plan.tile.depth))
-    assert plan.workers <= plan.tiles <= 10**6
+    assert plan.workers <= plan.tiles * plan.parts and plan.tiles <= 10**6
+    assert plan.parts == 1 or (plan.tiles < plan.workers and plan.grid[2] >= plan.parts)
     assert all(
         edge % chunk == 0 or edge == extent
         for edge, chunk, extent in zip((plan.tile.rows, plan.tile.cols), plan.chunk, (made.m, made.n), strict=True)

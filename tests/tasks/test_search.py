@@ -1,5 +1,6 @@
 """The search against one that prices everything."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -11,7 +12,7 @@ from tasks.compression import candidates
 from tasks.cost import Cost, estimate
 from tasks.ladder import ARITHMETICS
 from tasks.memory import tile_memory
-from tasks.options import crews, depths, edges, outputs
+from tasks.options import crews, depths, edges, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.search import MOST_TILES, NEAR_TIE, WORTH_HALVING, Fit, Search, first_fastest, settle
@@ -37,7 +38,10 @@ def needs(search, precision, output):
     for rows, cols, (layout, workers), depth, kept in choices:
         tile = TileShape(rows, cols, depth)
         way = Candidate((m, k, n), precision.arithmetic, tile, kept, output, layout, workers, device, PROBES, durability, settles)
-        if workers <= way.tiles <= MOST_TILES and (depth < k or kept == (True, True)):
+        parts = parts_for(search.job, search.problem.flops, way)
+        way = replace(way, parts=max(1, parts))
+        whole = parts == 1 and (depth < k or kept == (True, True))
+        if way.tiles <= MOST_TILES and (whole or (parts > 1 and kept == (False, False) and depth < k and way.parts_are_even)):
             memory = tile_memory(search.problem, way)
             yield way, layout.base_bytes + memory.host_bytes, memory.device_bytes
 

@@ -1,0 +1,54 @@
+"""Partial sums of a run that are kept until their tile is finished: files of the staging folder, whole or absent.
+
+    sums/NAME    BLAKE3 of the content [32 bytes] | content        sealed where the result is
+
+They save work, and nothing depends on them: what is missing, torn or changed is computed again.
+"""
+
+import contextlib
+from pathlib import Path
+
+from storage.chain import Undecodable
+from storage.object_files import sealed_bytes, unsealed_bytes
+from storage.record import Digest
+from storage.staging import Staging, taken_over
+from storage.sync import replace_file, sync_folder, write_error
+
+FOLDER = "sums"
+DIGEST_BYTES = 32
+
+
+def keep_sum(staging: Staging, name: str, content: bytes) -> None:
+    """Put a partial sum in place, as durable as the run's blocks. Raises TakenOver, DiskFull, GemmflowError."""
+    folder = Path(staging.folder, FOLDER)
+    durable = staging.durability == "power"
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+        replace_file(str(folder / name), [sealed_bytes(staging.seal, f"{FOLDER}/{name}", with_digest(content))], durable)
+        if durable:
+            sync_folder(str(folder))
+    except FileNotFoundError as error:
+        raise taken_over(staging) from error
+    except OSError as error:
+        raise write_error(folder / name, error) from error
+
+
+def read_sum(staging: Staging, name: str) -> bytes | None:
+    """A partial sum that was kept; None where there is none, or it is not what was written."""
+    try:
+        stored = Path(staging.folder, FOLDER, name).read_bytes()
+        return without_digest(unsealed_bytes(staging.seal, f"{FOLDER}/{name}", stored))
+    except (OSError, Undecodable):
+        return None
+
+
+def with_digest(content: bytes) -> bytes:
+    """The content behind its hash."""
+    return bytes.fromhex(Digest(content).hexdigest()) + content
+
+
+def without_digest(stored: bytes) -> bytes | None:
+    """The content, None where its hash is another one."""
+    content = stored[DIGEST_BYTES:]
+    return content if stored[:DIGEST_BYTES] == bytes.fromhex(Digest(content).hexdigest()) else None
