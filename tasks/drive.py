@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import cycle
 from threading import Event, Thread
 from time import monotonic, sleep
-from typing import Any
 
 from distributed import CancelledError, Future, KilledWorker, as_completed
 
@@ -181,8 +180,9 @@ class Drive:
                 self.observe(self.estimate.after_part())
 
     @property
-    def _out(self) -> "list[Future[Any]]":
-        return [future for flight in list(self.flying.values()) for future in (*flight.sent.parts, flight.sent.future)]
+    def _out(self) -> "list[Future[Measurement]]":
+        """What is out; parts go with the tile that nobody wants any more."""
+        return [flight.sent.future for flight in list(self.flying.values())]
 
     def _land(self, future: "Future[Measurement]") -> str:
         """Book a finished future; returns the worker that is free now."""

@@ -58,6 +58,9 @@ def test_a_result_lives_from_its_start_to_its_publication(site: Site, out: str) 
     assert hold.read_settled() is None
     assert hold.settle(lambda: {"codec": "zstd"}) == hold.settle(lambda: {"codec": "gzip"}) == hold.read_settled() == {"codec": "zstd"}
     assert read_token(hold.put_token("abc")) == b"abc"
+    assert hold.read_sum("0-0-0") is None
+    hold.keep_sum("0-0-0", b"partial")
+    assert (hold.read_sum("0-0-0"), hold.read_sum("0-0-1")) == (b"partial", None)
     chunks = write_all(hold)
     with pytest.raises(BadInput):
         open_matrix(out)

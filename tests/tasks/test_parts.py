@@ -1,0 +1,331 @@
+"""Tiles that are summed up in parts of k: by one process against whole tiles, and on a cluster that loses workers."""
+
+import os
+import signal
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks import tile as work
+from tasks.clusters import ClusterSpec, open_cluster
+from tasks.errors import NonFinite, NotCertified
+from tasks.memory import FAN_IN
+from tasks.outcome import Share
+from tasks.partial import Partial, add, pack, unpack
+from tasks.parts import add_parts, compute_part, finish_tile, part_name
+from tasks.plan import TileShape
+from tasks.planner import make_plan
+from tasks.prepare import prepare
+from tasks.publish import publish
+from tasks.run import multiply
+from tasks.verify import verify
+from tasks.walk import Walk, runs
+from tasks.workspace import release
+from tests.tasks.inline import Way, recipe_for, result
+from tests.tasks.machines import GIB, hardware, job, problem
+from tests.tasks.test_run import planned, store
+
+
+@pytest.fixture(autouse=True)
+def own_buffers():
+    release()
+    yield
+    release()
+
+
+def operands(m: int, k: int, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((m, k)).astype("float32"), rng.standard_normal((k, n)).astype("float32")
+
+
+def summed(recipe, attempt: int = 0):
+    """Every tile of a recipe, part by part."""
+    tiles = [recipe.walk[index] for index in range(len(recipe.walk))]
+    return [finish_tile(recipe, tile, attempt, *(compute_part(recipe, tile, part) for part in range(recipe.parts))) for tile in tiles]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 60))
+def test_the_parts_of_a_tile_are_its_slabs_in_their_order(k, depth, parts):
+    slabs = -(-k // depth)
+    walk = Walk((4, k, 4), TileShape(2, 2, depth), (2, 2, slabs), "C")
+    parts = min(parts, slabs)
+    for tile in (walk[0], walk[1]):
+        found = [walk.part(tile, part, parts) for part in range(parts)]
+        assert [slab for part in found for slab in part] == walk.slabs(tile)
+        assert min(map(len, found)) >= 1
+        assert max(map(len, found)) - min(map(len, found)) <= 1
+    assert len(runs(slabs, parts)) == parts
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(1, 20),
+    st.integers(8, 40),
+    st.integers(1, 20),
+    st.integers(2, 5),
+    st.sampled_from(["float32", "float32-wide", "float64"]),
+    st.tuples(st.booleans(), st.booleans()),
+)
+def test_a_product_in_parts_is_within_its_bound_and_accepted(m, k, n, parts, arithmetic, transpose):
+    a, b = operands(m, k, n)
+    with tempfile.TemporaryDirectory() as folder:
+        way = Way(tile=(8, 8, 3), arithmetic=arithmetic, transpose=transpose, dtype_out="float64" if arithmetic == "float64" else "float32")
+        recipe = replace(recipe_for(Path(folder), (a, b), way), parts=min(parts, -(-k // 3)))
+        measured = summed(recipe)
+        assert all(tile.accepted for tile in measured)
+        error = np.linalg.norm(result(recipe) - a.astype(float) @ b.astype(float))
+        assert error <= recipe.bound * np.linalg.norm(a.astype(float)) * np.linalg.norm(b.astype(float))
+        assert sum(tile.square_a for tile in measured if tile.col == 0) == pytest.approx(float(np.linalg.norm(a.astype(float)) ** 2))
+        assert sum(tile.square_b for tile in measured if tile.row == 0) == pytest.approx(float(np.linalg.norm(b.astype(float)) ** 2))
+        release()
+
+
+def test_integers_are_exact_in_parts(tmp_path):
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-100, 100, shape).astype("int16") for shape in ((9, 50), (50, 7)))
+    way = Way(tile=(9, 7, 4), arithmetic="float64", dtype_out="int64", exact=True, form="npy")
+    recipe = replace(recipe_for(tmp_path, (a, b), way), parts=5)
+    assert summed(recipe)[0].accepted
+    np.testing.assert_array_equal(result(recipe), a.astype(int) @ b.astype(int))
+
+
+def test_who_did_what_is_told_and_only_what_was_read_now_is_counted(tmp_path):
+    a, b = operands(8, 40, 8)
+    recipe = replace(recipe_for(tmp_path, (a, b), Way(tile=(8, 8, 5), form="npy")), parts=4)
+    [measured] = summed(recipe)
+    assert len(measured.shares) == 4
+    assert measured.bytes_read == a.nbytes + b.nbytes
+    assert all(share.lanes["multiply"] > 0 and share.finished >= share.started for share in measured.shares)
+    [again] = summed(recipe)
+    assert (again.bytes_read, again.shares) == (0, ())
+    assert again.chunks == measured.chunks
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda stored: stored[:-1], lambda stored: stored[:-9] + b"x" + stored[-8:]])
+def test_a_kept_part_that_is_torn_or_changed_is_computed_again(tmp_path, damage):
+    a, b = operands(8, 40, 8)
+    recipe = replace(recipe_for(tmp_path, (a, b), Way(tile=(8, 8, 5), form="npy")), parts=4)
+    [measured] = summed(recipe)
+    kept = Path(recipe.staging.folder, "sums", part_name(recipe, recipe.walk[0], 2))
+    kept.write_bytes(damage(kept.read_bytes()))
+    [again] = summed(recipe)
+    assert again.bytes_read == measured.bytes_read // 4
+    assert again.chunks == measured.chunks
+
+
+def test_a_second_attempt_trusts_no_kept_part(tmp_path, monkeypatch):
+    a, b = operands(8, 40, 8)
+    recipe = replace(recipe_for(tmp_path, (a, b), Way(tile=(8, 8, 5), form="npy")), parts=4)
+    tile, honest = recipe.walk[0], work.add_product
+
+    def wrong(method, accumulator, left, right, beta):
+        honest(method, accumulator, left, right, beta)
+        accumulator[3, 3] += 100
+
+    monkeypatch.setattr(work, "add_product", wrong)
+    spoilt = compute_part(recipe, tile, 2)
+    monkeypatch.setattr(work, "add_product", honest)
+    others = [compute_part(recipe, tile, part) for part in range(4)]
+    np.testing.assert_array_equal(others[2].accumulator, spoilt.accumulator)
+    assert finish_tile(recipe, tile, 0, *others).verdict == "refused"
+    assert finish_tile(recipe, tile, 1, *(compute_part(recipe, tile, part, 1) for part in range(4))).accepted
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_ends_the_part_that_reads_it(tmp_path, value):
+    a, b = operands(8, 40, 8)
+    a[2, 33] = value
+    recipe = replace(recipe_for(tmp_path, (a, b), Way(tile=(8, 8, 5), form="npy")), parts=4)
+    compute_part(recipe, recipe.walk[0], 0)
+    with pytest.raises(NonFinite, match=r"A holds (nan|inf) at \[2, 33\]"):
+        compute_part(recipe, recipe.walk[0], 3)
+
+
+def some_partial(seed: int, shares: tuple[Share, ...] = ()) -> Partial:
+    rng = np.random.default_rng(seed)
+    accumulator = rng.standard_normal((3, 4)).astype("float32")
+    return Partial(accumulator, rng.standard_normal((3, 11)), rng.random(3), 0.1 * seed, seed, False, shares)
+
+
+def test_a_partial_sum_survives_its_file_bit_for_bit():
+    made = some_partial(3, (Share("w", 1.0, 2.0, {}, 5),))
+    found = unpack(pack(made))
+    assert (found.square_b, found.changed, found.bytes_read, found.shares) == (made.square_b, made.changed, 0, ())
+    for name in ("accumulator", "residual", "squares_a"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(made, name))
+        assert getattr(found, name).dtype == getattr(made, name).dtype
+
+
+def test_parts_are_added_first_to_last():
+    parts = tuple(some_partial(seed) for seed in range(5))
+    expected = parts[0].accumulator
+    for part in parts[1:]:
+        expected = expected + part.accumulator
+    whole = add_parts(*parts)
+    np.testing.assert_array_equal(whole.accumulator, expected)
+    assert whole.bytes_read == 10
+    assert [share.worker for share in whole.shares] == [f"pid:{os.getpid()}"]
+    assert add(parts[:1]) is parts[0]
+
+
+# -- planning ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_tall_gram_matrix_reads_once_with_every_worker():
+    made = problem((256, 2_000_000, 256), chunks=((256, 100_000), (100_000, 256)))
+    plan = make_plan(job(memory=4 * GIB), made, hardware((2, 1)))
+    assert (plan.tiles, plan.workers) == (1, 2)
+    assert plan.parts >= 2
+    assert plan.predicted.bytes_read == made.a.nbytes + made.b.nbytes
+    assert plan.bytes_ratio < 1.01
+
+
+def test_a_square_product_and_one_with_nan_are_not_cut():
+    square = make_plan(job(memory=4 * GIB), problem((8192, 8192, 8192)), hardware((2, 1)))
+    nan = make_plan(job(memory=4 * GIB, allow_nonfinite=True), problem((256, 2_000_000, 256)), hardware((2, 1)))
+    assert (square.parts, nan.parts) == (1, 1)
+
+
+def test_a_long_sum_is_cut_finely_enough_to_show_progress_and_lose_little():
+    plan = make_plan(job(memory=4 * GIB), problem((256, 2**31, 256), chunks=((256, 2**17), (2**17, 256))), hardware((2, 1)))
+    part = plan.predicted.seconds * plan.workers / plan.parts
+    assert plan.parts > 2 * FAN_IN
+    assert part < 120
+
+
+# -- on a cluster -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
+        yield opened
+
+
+def cut(folder: Path, parts: int = 10, workers: int = 2, **fields: object):
+    """A deep product of one tile, in parts."""
+    if not (folder / "A").exists():
+        rng = np.random.default_rng(0)
+        store(folder / "A", rng.standard_normal((60, 1280)).astype("float32"))
+        store(folder / "B", rng.standard_normal((1280, 50)).astype("float32"))
+    run_job, found, machine_, plan = planned(folder, **fields)
+    tile = TileShape(60, 50, 64)
+    return run_job, found, machine_, replace(plan, tile=tile, grid=(1, 1, 20), slots=(1, 1), residency="C", workers=workers, parts=parts)
+
+
+def published(run, cluster, observe=lambda _: None):
+    outcome = multiply(run, cluster, observe)
+    publish(run, outcome, verify(run, outcome))
+    return outcome
+
+
+def test_every_worker_has_a_part_and_progress_is_shown(tmp_path, cluster):
+    seen = []
+    run = prepare(*cut(tmp_path), cluster)
+    outcome = published(run, cluster, seen.append)
+    [tile] = outcome.measurements
+    assert {share.worker for share in tile.shares} == set(cluster.workers)
+    assert len(tile.shares) == 12  # ten parts, and two sums of them
+    done = [progress.flops_done for progress in seen]
+    assert done == sorted(done)
+    assert 0 < done[0] < done[-1] == run.problem.flops
+    c, a, b = (zarr.open_array(tmp_path / name)[:] for name in "CAB")
+    np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-3)
+
+
+def bits(folder: Path) -> bytes:
+    return zarr.open_array(folder / "C")[:].tobytes()
+
+
+def test_whoever_computes_the_bits_are_the_same(tmp_path, cluster):
+    published(prepare(*cut(tmp_path), cluster), cluster)
+    first = bits(tmp_path)
+    with open_cluster(ClusterSpec("local", 1, 1)) as lone:
+        published(prepare(*cut(tmp_path, overwrite=True), lone), lone)
+    assert bits(tmp_path) == first
+
+
+def test_a_killed_worker_costs_its_parts_alone(tmp_path):
+    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
+        run = prepare(*cut(tmp_path), opened)
+        pids, killed = opened.run_on_workers(os.getpid), []
+
+        def kill(progress):
+            if not killed and progress.flops_done > 0:
+                killed.append(next(iter(pids.values())))
+                os.kill(killed[0], signal.SIGKILL)
+
+        published(run, opened, kill)
+    assert killed
+    c, a, b = (zarr.open_array(tmp_path / name)[:] for name in "CAB")
+    np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-3)
+
+
+class _Stopped(Exception):
+    pass
+
+
+def test_a_run_that_goes_on_finds_the_parts_that_were_done(tmp_path, cluster):
+    run = prepare(*cut(tmp_path), cluster)
+
+    def stop(progress):
+        if progress.flops_done > 0.5 * progress.flops:
+            raise _Stopped
+
+    with pytest.raises(_Stopped):
+        multiply(run, cluster, stop)
+    run.lease.release()
+    kept = len(list(Path(run.staging.folder, "sums").iterdir()))
+    assert kept >= 5
+    again = prepare(*cut(tmp_path), cluster)
+    [tile] = published(again, cluster).measurements
+    assert tile.bytes_read <= (10 - kept) * 2 * 2 * 64 * 64 * 4  # two slabs a part, a chunk of A and of B each
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["A", "B", "C"]
+
+
+def spoil(times: int) -> None:
+    """Make this worker's products wrong for a while (runs on workers)."""
+    from tasks import tile
+
+    honest, left = getattr(tile, "honest_product", tile.add_product), [times]
+    tile.honest_product = honest
+
+    def wrong(method, accumulator, a, b, beta):
+        honest(method, accumulator, a, b, beta)
+        if left[0]:
+            left[0] -= 1
+            accumulator[1, 1] += 50
+
+    tile.add_product = wrong
+
+
+def heal() -> None:
+    from tasks import tile
+
+    tile.add_product = getattr(tile, "honest_product", tile.add_product)
+
+
+@pytest.mark.parametrize(("times", "ends"), [(1, False), (10**6, True)])
+def test_a_wrong_part_is_never_published(tmp_path, cluster, times, ends):
+    run = prepare(*cut(tmp_path), cluster)
+    cluster.run_on_workers(partial(spoil, times))
+    try:
+        if ends:
+            with pytest.raises(NotCertified, match="check this hardware"):
+                multiply(run, cluster, lambda _: None)
+            assert not (tmp_path / "C").exists()
+            return
+        outcome = published(run, cluster)
+    finally:
+        cluster.run_on_workers(heal)
+    assert outcome.retried == 1
+    c, a, b = (zarr.open_array(tmp_path / name)[:] for name in "CAB")
+    np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-3)
