@@ -32,16 +32,34 @@ MOST_PARTS = 512
 """Of a tile, where fewer would do for all workers."""
 
 
-def edges(extent: int, unit: int) -> list[int]:
-    """Tile edges to try: whole units, which are chunks or shards, largest first.
+def edges(extent: int, unit: int, along: int = 1) -> list[int]:
+    """Tile edges to try: whole units, which are chunks or shards, largest first; also whole chunks of the input, `along` this extent.
 
-    >>> edges(8192, 2048)
-    [8192, 4096, 2048]
-    >>> edges(5, 8)
-    [5]
+    >>> edges(8192, 2048), edges(5, 8), edges(12_000, 2048, 1500)[1:]
+    ([8192, 4096, 2048], [5], [6144, 4096, 2048])
+    >>> edges(6000, 1000, 1500)
+    [6000, 3000, 2000, 1000]
     """
-    steps = {ceil(blocks(extent, count) / unit) * unit for count in _COUNTS} | {unit}
+    both = lcm(unit, along)
+    units = [unit, both] if unit % along and both < extent else [unit]
+    steps = {ceil(blocks(extent, count) / step) * step for count in _COUNTS for step in units} | {unit}
     return sorted({min(step, extent) for step in steps}, reverse=True)
+
+
+def aligned(edge: int, along: int, extent: int) -> int:
+    """The chunk edge near `edge` that divides the input's chunks, `along` the same extent, or is whole ones: then a tile decodes no part.
+
+    >>> [aligned(2048, along, 9000) for along in (1, 500, 1000, 1500, 2048, 3000, 4096, 6000)]
+    [2048, 2000, 2000, 1500, 2048, 3000, 2048, 2000]
+    >>> aligned(2048, 5000, 9000), aligned(700, 500, 700)
+    (2500, 700)
+    """
+    if edge >= extent:
+        return edge
+    if along <= edge:
+        return min(extent, round(edge / along) * along)
+    pieces = round(along / edge)
+    return along // pieces if along % pieces == 0 else edge
 
 
 def depths(problem: Problem) -> list[int]:
@@ -52,11 +70,11 @@ def depths(problem: Problem) -> list[int]:
     return sorted({k, *(depth for depth in aligned | set(_DEPTHS) if depth < k)}, reverse=True)
 
 
-def outputs(job: Job, shape: tuple[int, int], dtype: str) -> Iterator[OutputSpec]:
-    """Ways to store the product, largest chunks first."""
+def outputs(job: Job, shape: tuple[int, int], dtype: str, along: tuple[int, int] = (1, 1)) -> Iterator[OutputSpec]:
+    """Ways to store the product, largest chunks first, aligned with the inputs' chunks `along` m and n."""
     m, n = shape
     codec = resolve_codec(job.codec).name  # the default one stands in until the data have chosen
-    rows, cols = job.chunk or default_chunks(shape, np.dtype(dtype).itemsize)
+    rows, cols = job.chunk or map(aligned, default_chunks(shape, np.dtype(dtype).itemsize), along, shape)
     if job.shard:
         (rows, high), (cols, wide) = (in_shard(*sizes) for sizes in zip(shape, job.shard, (rows, cols), strict=True))
         yield OutputSpec(shape=shape, dtype=dtype, chunks=(rows, cols), codec=codec, shard=(high, wide))

@@ -160,7 +160,8 @@ class Search:
     def _groups(self, whole: Candidate) -> Iterator[Candidate]:
         """A candidate for each choice of tile edges, with k in one slab."""
         m, k, n = self.problem.shape
-        for rows, cols in product(edges(m, whole.output.objects[0]), edges(n, whole.output.objects[1])):
+        (high, wide), (along_m, along_n) = whole.output.objects, self._along
+        for rows, cols in product(edges(m, high, along_m), edges(n, wide, along_n)):
             group = replace(whole, tile=TileShape(rows, cols, k))
             parts = parts_for(self.job, self.problem.flops, group)
             if parts and group.tiles <= MOST_TILES:
@@ -169,14 +170,19 @@ class Search:
     @cached_property
     def _crews(self) -> list[tuple[Layout, int]]:
         m, _, n = self.problem.shape
-        *_, finest = outputs(self.job, (m, n), "float64")
-        rows, cols = finest.objects
-        counts = product({blocks(m, edge) for edge in edges(m, rows)}, {blocks(n, edge) for edge in edges(n, cols)})
+        *_, finest = outputs(self.job, (m, n), "float64", self._along)
+        (rows, cols), (along_m, along_n) = finest.objects, self._along
+        counts = product({blocks(m, edge) for edge in edges(m, rows, along_m)}, {blocks(n, edge) for edge in edges(n, cols, along_n)})
         parts = max(1, self.problem.k // (DEEP * max(rows, cols)))
         return crews(self.job, self.hardware, parts * max(tiles for tiles in map(prod, counts) if tiles <= MOST_TILES))
 
     def _outputs(self, precision: Precision) -> Iterator[OutputSpec]:
-        return outputs(self.job, (self.problem.m, self.problem.n), precision.dtype_out)
+        return outputs(self.job, (self.problem.m, self.problem.n), precision.dtype_out, self._along)
+
+    @property
+    def _along(self) -> tuple[int, int]:
+        """Edges of the inputs' chunks along m and n."""
+        return self.problem.a.chunks[0], self.problem.b.chunks[1]
 
     def _least_need(self, group: Candidate) -> Need:
         """With the shallowest slabs, and no panel kept."""
