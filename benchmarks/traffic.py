@@ -115,7 +115,8 @@ def _team(problem: Problem, workers: int) -> Hardware:
 def _row(draw: Draw, plan: Plan) -> dict[str, object]:
     base = plan.predicted.memory_items["interpreter and libraries"]
     memory = (plan.memory_limit - plan.workers * base) / plan.workers / ITEMSIZE
-    moved = (plan.predicted.bytes_read + plan.predicted.bytes_written) / ITEMSIZE
+    partial = 2 * plan.parts * plan.shape[0] * plan.shape[2] if plan.parts > 1 else 0
+    moved = (plan.predicted.bytes_read + plan.predicted.bytes_written) / ITEMSIZE + partial
     least = lower_bound(draw.shape, plan.workers, memory)
     return {
         "shape": draw.shape,

@@ -10,8 +10,8 @@ One worker runs its lanes one after the other (a prefetch thread gains nothing o
     write     bytes of C / write rate, synced or not, as if compression saved nothing
     (read)    the buffers' first touch: their bytes / page-fault rate, once a worker
 
-and the run takes as long as the worker with most tiles, plus a fixed part. Where tiles are summed up in parts, each part is kept in a
-file, sent to who adds it up, and added: traffic of a worker who waits for all others.
+and the run takes as long as the worker with most tiles, plus a fixed part. Where tiles are summed up in parts, each part goes through
+a file to who adds it up: the others wait meanwhile.
 """
 
 from dataclasses import dataclass, replace
@@ -31,9 +31,6 @@ SECONDS_PER_FILE = 1.5e-4
 SECONDS_PER_TILE = 4e-3
 """Send a task and take its record."""
 
-SUMS_RATE = 4e8
-"""Bytes/s at which a partial sum goes from one worker to another, pickled and unpickled."""
-
 FIXED_SECONDS = 0.3
 """Survey, staging, publish."""
 
@@ -47,6 +44,13 @@ class Cost:
     seconds: float
     bytes_read: int
     bytes_written: int
+    bytes_of_parts: int = 0
+    """Partial sums, written once and read once."""
+
+    @property
+    def bytes_moved(self) -> int:
+        """Everything that goes to storage or comes from there."""
+        return self.bytes_read + self.bytes_written + 2 * self.bytes_of_parts
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int) -> 
     first_touch = host_bytes / rates.touch
     lanes["read"] += first_touch
     alone = first_touch + _adding_up(problem, way) + way.busiest * SECONDS_PER_TILE + FIXED_SECONDS
-    return Cost(lanes, busy + alone, reads.nbytes, bytes_written)
+    return Cost(lanes, busy + alone, reads.nbytes, bytes_written, partial_bytes(problem, way))
 
 
 def slab_costs(problem: Problem, way: Candidate) -> tuple[SlabCosts, SlabCosts]:
@@ -154,9 +158,15 @@ def _adding_up(problem: Problem, way: Candidate) -> float:
     """Seconds that the parts of the product take beyond their work, one after the other."""
     if way.parts == 1:
         return 0.0
-    rates, nbytes = way.layout.rates, way.parts * problem.m * problem.n * ITEMSIZE[way.arithmetic.accumulate]
+    rates, nbytes = way.layout.rates, partial_bytes(problem, way)
     kept = nbytes / (rates.write if way.durability == "power" else rates.write_unsynced)
-    return kept / way.workers + nbytes / SUMS_RATE + 3 * nbytes / rates.copy
+    summed = nbytes / min(rates.decode.values()) if "none" not in rates.decode else nbytes / rates.decode["none"]
+    return kept / way.workers + (summed + 3 * nbytes / rates.copy) / min(way.tiles, way.workers)
+
+
+def partial_bytes(problem: Problem, way: Candidate) -> int:
+    """Bytes of all partial sums, which are written once and read once; 0 where there are none."""
+    return way.parts * problem.m * problem.n * ITEMSIZE[way.arithmetic.accumulate] if way.parts > 1 else 0
 
 
 def _conversion_traffic(problem: Problem, way: Candidate) -> float:

@@ -1,7 +1,4 @@
-"""Sending a tile to the workers: one Dask task, or one for each part of it and a tree that adds them up.
-
-    8 parts, 2 workers:    part 0 .. part 7  -->  finish              parts go round the workers
-    64 parts:              part 0 .. part 63 -->  8 x add  -->  finish   FAN_IN at a time
+"""Sending a tile to the workers: one Dask task, or one for each part of it and one that adds them up.
 
 A preference for a worker is never a must: Dask gives a task to another one when that one is gone.
 """
@@ -12,14 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from distributed import Client, Future
 
-from tasks.memory import FAN_IN
 from tasks.outcome import Measurement
 from tasks.recipe import Recipe
-from tasks.remote import add_parts, compute_part, compute_tile, finish_tile
+from tasks.remote import compute_part, compute_tile, finish_tile
 from tasks.walk import Tile
 
 if TYPE_CHECKING:
-    from tasks.partial import Partial
+    from tasks.parts import Part
 
 _T = TypeVar("_T")
 
@@ -39,7 +35,7 @@ class Sent:
     """A tile that is out."""
 
     future: "Future[Measurement]"
-    parts: "tuple[Future[Partial], ...]" = ()
+    parts: "tuple[Future[Part], ...]" = ()
     """Its parts; none where it is one task."""
 
 
@@ -51,11 +47,7 @@ def send(client: Client, errand: Errand, workers: Sequence[str]) -> Sent:
         _submit(client, workers[part % len(workers)], compute_part, errand.recipe, errand.tile, part, errand.attempt)
         for part in range(errand.recipe.parts)
     )
-    sums = list(parts)
-    while len(sums) > FAN_IN:
-        groups = [sums[start : start + FAN_IN] for start in range(0, len(sums), FAN_IN)]
-        sums = [_submit(client, workers[place % len(workers)], add_parts, *group) for place, group in enumerate(groups)]
-    return Sent(_submit(client, workers[0], finish_tile, errand.recipe, errand.tile, errand.attempt, *sums), parts)
+    return Sent(_submit(client, workers[0], finish_tile, errand.recipe, errand.tile, errand.attempt, *parts), parts)
 
 
 def _submit(client: Client, worker: str, function: Callable[..., _T], *arguments: object) -> "Future[_T]":

@@ -37,8 +37,8 @@ long for 11 as for 12."""
 PRODUCT_ROWS = 1024
 """Rows of a slab product that is held apart before it is added to the accumulator."""
 
-FAN_IN = 8
-"""Partial sums that a worker adds up at a time."""
+STRIP_BYTES = 16 << 20
+"""Of a partial sum that goes to a file, or comes from one, at a time."""
 
 HEADROOM = 12 << 20
 """Allocator slack, messages and small objects of one worker, beyond what scales with the tile."""
@@ -132,11 +132,18 @@ def _verifier(way: Candidate) -> dict[str, int]:
 
 
 def _partial_sums(way: Candidate) -> dict[str, int]:
-    """Those that are added up, one more that waits for who adds it up, and two more on their way through a file or a connection."""
+    """A strip, or the rest, on its way: as bytes, hashed or sealed, and as values."""
     if way.parts == 1:
         return {}
-    of_rows = 8 * (way.probes + SIGNS + 1) * way.tile.rows
-    return {"partial sums": (min(way.parts, FAN_IN) + 3) * (way.tile.rows * way.tile.cols * ITEMSIZE[way.arithmetic.accumulate] + of_rows)}
+    itemsize = ITEMSIZE[way.arithmetic.accumulate]
+    rows = min(way.tile.rows, strip_rows(way.tile.cols, itemsize))
+    rest = 8 * (way.probes + SIGNS + 1) * way.tile.rows
+    return {"partial sums": 4 * max(rows * way.tile.cols * itemsize, rest)}
+
+
+def strip_rows(cols: int, itemsize: int) -> int:
+    """Rows of a partial sum that go through a file at a time."""
+    return max(1, STRIP_BYTES // (cols * itemsize))
 
 
 def _input(problem: Problem) -> dict[str, int]:

@@ -22,14 +22,14 @@ _COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 25
 _DEPTHS = (256, 512, 1024, 2048, 4096)
 _SMALLEST_EDGE = 256
 
-DEEP = 4
-"""Tiles are cut along k where k is so many times their longer edge: then what is added up is little beside what is read."""
+LEAST_DEPTH = 256
+"""Of a part of k."""
 
 PART_SECONDS = 10.0
 """Work of a part, about: what a death costs, and how often there is progress."""
 
-MOST_PARTS = 512
-"""Of a tile, where fewer would do for all workers."""
+PARTS_SHARE = 0.05
+"""Of what is read: partial sums are no more where fewer parts would do for all workers."""
 
 
 def edges(extent: int, unit: int, along: int = 1) -> list[int]:
@@ -108,11 +108,13 @@ def parts_for(job: Job, flops: float, group: Candidate) -> int:
     """
     if group.workers <= group.tiles:
         return 1
-    if group.shape[1] < DEEP * max(group.tile.rows, group.tile.cols) or job.allow_nonfinite:
-        return 0
+    k, (rows, cols) = group.shape[1], (group.tile.rows, group.tile.cols)
     for_all = ceil(group.workers / group.tiles)
+    if k < LEAST_DEPTH * for_all or job.allow_nonfinite:
+        return 0
     seconds = flops / group.layout.rates.flops[group.arithmetic.name] / (group.tiles * for_all)
-    return min(for_all * max(1, ceil(seconds / PART_SECONDS)), max(MOST_PARTS, for_all))
+    most = int(PARTS_SHARE * k * (rows + cols) / (rows * cols))
+    return for_all * max(1, min(ceil(seconds / PART_SECONDS), most // for_all, k // (LEAST_DEPTH * for_all)))
 
 
 def crews(job: Job, hardware: Hardware, most_tiles: int) -> list[tuple[Layout, int]]:

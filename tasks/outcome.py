@@ -14,7 +14,7 @@ Verdict = Literal["accepted", "missed", "refused"]
 
 @dataclass(frozen=True)
 class Share:
-    """What a worker did for a tile that another one finished: a part of k, or the sum of some parts."""
+    """What a worker did for a tile that another one finished: a part of k."""
 
     worker: str
     """Its address."""

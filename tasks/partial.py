@@ -1,4 +1,7 @@
-"""A partial sum: what one part of k gives to a tile, or several parts that are neighbours, added in their order.
+"""A partial sum: what one part of k gives to a tile, kept in files of the staging until the tile is finished.
+
+    NAME.0 NAME.1 ..    rows of the accumulator, at most STRIP_BYTES a file: whoever adds them up holds one of them
+    NAME                the rest, written last: A (B G), the norms
 
     C = sum over parts of A_p B_p      R = sum over parts of A_p (B_p G)      ||a_i||^2 = sum over parts of ||a_ip||^2
 
@@ -8,87 +11,76 @@ within the bound for recursive summation (Higham, section 4.2), which is what th
 
 import io
 import json
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from storage import Hold
 from tasks.check import Sums
-from tasks.outcome import Share
+from tasks.memory import strip_rows
 
 
-@dataclass(frozen=True)
-class Partial:
-    """What travels between workers, and is kept in a file."""
+class PartLost(Exception):
+    """A part's files are missing or not what was written."""
 
-    accumulator: NDArray[np.generic]
-    """Sum of products, [rows, cols] in the accumulator's type."""
-    residual: NDArray[np.float64]
-    """Sum of A (B G), [rows, probes + SIGNS]."""
-    squares_a: NDArray[np.float64]
-    """Squared norms of the rows of A, [rows]."""
-    square_b: float
-    """Squared Frobenius norm of what was read of B."""
-    bytes_read: int = 0
-    """Decoded bytes of A and B, in this run."""
-    changed: bool = False
-    """Whether a slab of A is no longer what it was when it was read."""
-    shares: tuple[Share, ...] = ()
-    """Who did it, in this run."""
+    def __init__(self, part: int) -> None:
+        super().__init__(part)
+        self.part = part
 
 
-def partial_of(sums: Sums) -> Partial:
-    """A part, once its slabs are summed up: with values of its own, for the buffers go on to the next part."""
-    return Partial(
-        sums.accumulator.cpu().numpy().copy(),
-        sums.residual.cpu().numpy(),
-        sums.squares_a.cpu().numpy(),
-        sums.square_b,
-        sums.bytes_read,
-        sums.changed,
-    )
+def keep(hold: Hold, name: str, sums: Sums) -> None:
+    """Put a part into its files. Raises TakenOver, DiskFull, GemmflowError."""
+    for strip, rows in _strips(sums.accumulator):
+        hold.keep_sum(f"{name}.{strip}", sums.accumulator[rows].cpu().numpy().tobytes())
+    hold.keep_sum(name, _pack(sums))
 
 
-def add(partials: tuple[Partial, ...]) -> Partial:
-    """The sum of neighbours, first to last."""
-    return reduce(_added, partials)
+def is_kept(hold: Hold, name: str) -> bool:
+    """Whether a part is there, as far as its last file tells."""
+    return hold.read_sum(name) is not None
 
 
-def gather(sums: Sums, partials: tuple[Partial, ...]) -> None:
-    """Add partial sums, first to last, to sums that are zero; the accumulator may hold anything."""
-    whole, device = add(partials), sums.accumulator.device
-    sums.accumulator.copy_(torch.from_numpy(whole.accumulator))
-    sums.residual += torch.from_numpy(whole.residual).to(device)
-    sums.squares_a += torch.from_numpy(whole.squares_a).to(device)
-    sums.square_b, sums.bytes_read, sums.changed = whole.square_b, whole.bytes_read, whole.changed
+def add(hold: Hold, names: list[str], sums: Sums) -> None:
+    """Add parts up, first to last, to sums over nothing; the accumulator may hold anything. Raises PartLost."""
+    for part, name in enumerate(names):
+        facts = hold.read_sum(name)
+        if facts is None:
+            raise PartLost(part)
+        _add_rest(sums, facts)
+        for strip, rows in _strips(sums.accumulator):
+            content = hold.read_sum(f"{name}.{strip}")
+            target = sums.accumulator[rows]
+            if content is None or len(content) != target.numel() * target.element_size():
+                raise PartLost(part)
+            values = torch.frombuffer(bytearray(content), dtype=target.dtype).view(target.shape)
+            target.add_(values.to(target.device)) if part else target.copy_(values)
 
 
-def pack(partial: Partial) -> bytes:
-    """A partial sum as bytes, without who did it: whoever finds it later has not read anything for it."""
+def _strips(accumulator: torch.Tensor) -> Iterator[tuple[int, slice]]:
+    rows, cols = accumulator.shape
+    step = strip_rows(cols, accumulator.element_size())
+    return enumerate(slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def _pack(sums: Sums) -> bytes:
     file = io.BytesIO()
-    facts = np.frombuffer(json.dumps({"square_b": partial.square_b.hex(), "changed": partial.changed}).encode(), np.uint8)
-    np.savez(file, accumulator=partial.accumulator, residual=partial.residual, squares_a=partial.squares_a, facts=facts)
+    facts = json.dumps({"square_b": sums.square_b.hex(), "changed": sums.changed}).encode()
+    np.savez(
+        file,
+        residual=sums.residual.cpu().numpy(),
+        squares_a=sums.squares_a.cpu().numpy(),
+        facts=np.frombuffer(facts, np.uint8),
+    )
     return file.getvalue()
 
 
-def unpack(content: bytes) -> Partial:
-    """What `pack` packed."""
+def _add_rest(sums: Sums, content: bytes) -> None:
+    device = sums.residual.device
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
-        square_b, changed = float.fromhex(facts["square_b"]), bool(facts["changed"])
-        return Partial(arrays["accumulator"], arrays["residual"], arrays["squares_a"], square_b, changed=changed)
-
-
-def _added(first: Partial, second: Partial) -> Partial:
-    return Partial(
-        first.accumulator + second.accumulator,  # type: ignore[operator]
-        first.residual + second.residual,
-        first.squares_a + second.squares_a,
-        first.square_b + second.square_b,
-        first.bytes_read + second.bytes_read,
-        first.changed or second.changed,
-        first.shares + second.shares,
-    )
+        sums.residual += torch.from_numpy(arrays["residual"]).to(device)
+        sums.squares_a += torch.from_numpy(arrays["squares_a"]).to(device)
+    sums.square_b += float.fromhex(facts["square_b"])
+    sums.changed |= bool(facts["changed"])

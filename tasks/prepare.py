@@ -15,6 +15,8 @@ from tasks.errors import GemmflowError, Refused
 from tasks.handshake import check_files, check_seal, check_workers
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
+from tasks.ladder import ARITHMETICS
+from tasks.memory import ITEMSIZE
 from tasks.outcome import Measurement
 from tasks.plan import Plan
 from tasks.recipe import Recipe, make_recipe
@@ -101,9 +103,10 @@ def end(run: Run) -> None:
 
 
 def check_room(job: Job, problem: Problem, plan: Plan, done: Iterable[Measurement] = ()) -> None:
-    """Raise Refused where OUT's file system has no room for what is still to come of the product, uncompressed."""
+    """Raise Refused where OUT's file system has no room for what is still to come of the product, uncompressed, and for partial sums."""
     missing = problem.m * problem.n * np.dtype(plan.dtype_out).itemsize - sum(tile.bytes_written for tile in done)
-    site_of(job.out).check_space(missing)
+    partial = plan.parts * problem.m * problem.n * ITEMSIZE[ARITHMETICS[plan.arithmetic].accumulate] if plan.parts > 1 else 0
+    site_of(job.out).check_space(missing + partial)
 
 
 def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:

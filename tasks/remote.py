@@ -7,7 +7,7 @@ from tasks.recipe import Recipe
 from tasks.walk import Tile
 
 if TYPE_CHECKING:
-    from tasks.partial import Partial
+    from tasks.parts import Part
 
 
 def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
@@ -17,21 +17,14 @@ def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
     return work.compute_tile(recipe, tile, attempt)
 
 
-def compute_part(recipe: Recipe, tile: Tile, part: int, attempt: int = 0) -> "Partial":
+def compute_part(recipe: Recipe, tile: Tile, part: int, attempt: int = 0) -> "Part":
     """`tasks.parts.compute_part`, imported where it runs."""
     from tasks import parts as work  # noqa: PLC0415
 
     return work.compute_part(recipe, tile, part, attempt)
 
 
-def add_parts(*partials: "Partial") -> "Partial":
-    """`tasks.parts.add_parts`, imported where it runs."""
-    from tasks import parts as work  # noqa: PLC0415
-
-    return work.add_parts(*partials)
-
-
-def finish_tile(recipe: Recipe, tile: Tile, attempt: int, *partials: "Partial") -> Measurement:
+def finish_tile(recipe: Recipe, tile: Tile, attempt: int, *partials: "Part") -> Measurement:
     """`tasks.parts.finish_tile`, imported where it runs."""
     from tasks import parts as work  # noqa: PLC0415
 

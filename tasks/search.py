@@ -21,7 +21,7 @@ from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
 from tasks.memory import ITEMSIZE, tile_memory
-from tasks.options import DEEP, crews, depths, edges, outputs, parts_for
+from tasks.options import LEAST_DEPTH, crews, depths, edges, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.survey import Problem
@@ -173,7 +173,7 @@ class Search:
         *_, finest = outputs(self.job, (m, n), "float64", self._along)
         (rows, cols), (along_m, along_n) = finest.objects, self._along
         counts = product({blocks(m, edge) for edge in edges(m, rows, along_m)}, {blocks(n, edge) for edge in edges(n, cols, along_n)})
-        parts = max(1, self.problem.k // (DEEP * max(rows, cols)))
+        parts = max(1, self.problem.k // LEAST_DEPTH)
         return crews(self.job, self.hardware, parts * max(tiles for tiles in map(prod, counts) if tiles <= MOST_TILES))
 
     def _outputs(self, precision: Precision) -> Iterator[OutputSpec]:
@@ -218,7 +218,7 @@ def _counted(problem: Problem, fit: Fit) -> Fit:
 
 
 def first_fastest(fits: list[Fit]) -> Fit:
-    """The fastest; among near-ties fewer BLAS threads a worker, then whole tiles, then fewer bytes read, then less memory, then the first.
+    """The fastest; among near-ties fewer BLAS threads a worker, then fewer bytes moved, then whole tiles, then less memory, then the first.
 
     Raises ValueError when there is none.
     """
@@ -226,5 +226,5 @@ def first_fastest(fits: list[Fit]) -> Fit:
     return min((fit for fit in fits if fit.cost.seconds <= limit), key=_preference)
 
 
-def _preference(fit: Fit) -> tuple[int, bool, int, int]:
-    return fit.way.layout.threads, fit.way.parts > 1, fit.cost.bytes_read, fit.total_bytes
+def _preference(fit: Fit) -> tuple[int, int, bool, int]:
+    return fit.way.layout.threads, fit.cost.bytes_moved, fit.way.parts > 1, fit.total_bytes
