@@ -27,6 +27,7 @@ def multiply(job: Job | None = None, /, *, direct: bool = False, **fields: objec
 
 def run_stages(job: Job, stages: Stages) -> "Report":
     """The stages, in order, within the open session."""
+    from tasks.diary import note  # noqa: PLC0415 - needed last
     from tasks.prepare import end  # noqa: PLC0415 - loads Dask
     from tasks.report import Clock  # noqa: PLC0415 - needed last
 
@@ -45,6 +46,7 @@ def run_stages(job: Job, stages: Stages) -> "Report":
         clock = Clock(startup_seconds=run.started_at - session.started, seconds=time.time() - run.started_at)
         session.started = time.time()
         session.report = stages.report(run, outcome, certificate, stored, clock)
+        note(session.report)
         return session.report
 
 

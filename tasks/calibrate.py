@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.diary import recall_history
 from tasks.errors import GemmflowError
 from tasks.hardware import (
     Hardware,
@@ -47,8 +48,13 @@ def measure(job: Job, problem: Problem) -> Hardware:
     del problem  # rates do not depend on it yet; the stage's contract has it
     if "://" in job.cluster:
         with open_cluster(ClusterSpec(job.cluster)) as cluster:
-            return measure_running(cluster)
-    return recall(host_fingerprint(_device(job.cluster))) or calibrate(job.cluster)
+            return with_history(measure_running(cluster))
+    return with_history(recall(host_fingerprint(_device(job.cluster))) or calibrate(job.cluster))
+
+
+def with_history(hardware: Hardware) -> Hardware:
+    """The same with what earlier runs on it took."""
+    return replace(hardware, history=recall_history(hardware.fingerprint))
 
 
 def calibrate(kind: str = "local") -> Hardware:

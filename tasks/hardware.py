@@ -16,6 +16,7 @@ import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from storage import CODECS, write_atomically
+from tasks.history import Past
 from tasks.ladder import ARITHMETICS
 from tasks.units import format_bytes
 
@@ -88,6 +89,8 @@ class Hardware:
     device: str = "cpu"
     device_memory_bytes: int = 0
     """Free memory of one device; 0 on the host."""
+    history: tuple[Past, ...] = ()
+    """What earlier runs took; corrects predictions, never plans."""
 
     def layout(self, workers: int, threads: int) -> Layout:
         """The layout whose rates these workers have: that of as many threads, with the fewest workers that are enough."""

@@ -4,7 +4,7 @@ A plan is pure data. The same job on the same calibration gives the same plan; a
 report sets its predictions beside what was measured.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import ConfigDict
@@ -81,7 +81,11 @@ class Prediction:
     error_bound: float
     """Certified normwise error: the arithmetic's, and what rounding before storage may add."""
     seconds_interval: tuple[float, float] | None = None
-    """Range that `seconds` should fall into; None where the planner states none."""
+    """Range that four runs of five fall into; None in a record older than such ranges."""
+    correction: float = 1.0
+    """Factor in `seconds` that earlier runs on this hardware suggest."""
+    lane_corrections: dict[str, float] = field(default_factory=dict[str, float])
+    """The same by lane."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tasks.advice import warnings_for
 from tasks.bound import Team, lower_bound_bytes
 from tasks.errors import BadInput, Refused
 from tasks.hardware import Hardware, available_memory, default_memory, installed_memory, lacking
+from tasks.history import corrected
 from tasks.job import Job
 from tasks.memory import tile_memory
 from tasks.plan import Choice, Plan, Prediction, Rung
@@ -78,7 +79,7 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         codec=search.job.codec,
         memory_limit=search.budget,
         max_error=chosen.asked,
-        predicted=_prediction(problem, fit, chosen, rounding),
+        predicted=corrected(_prediction(problem, fit, chosen, rounding), search.hardware.history),
         lower_bound_bytes=_lower_bound(search, fit),
         choices=choices,
         probes=PROBES,

@@ -125,6 +125,7 @@ def _predicted(predicted: Prediction) -> dict[str, object]:
     return {
         "seconds": predicted.seconds,
         "seconds_interval": predicted.seconds_interval,
+        "correction": predicted.correction,
         "lanes": {lane: predicted.lanes.get(lane, 0.0) for lane in LANES},
         "bytes_read": predicted.bytes_read,
         "bytes_written": predicted.bytes_written,
