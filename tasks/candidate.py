@@ -58,6 +58,11 @@ class Candidate:
         return "A" if self.kept[0] else "B" if self.kept[1] else "C"
 
     @property
+    def shortest(self) -> int:
+        """Shortest edge of the blocks that are multiplied, of which there may be fewer rows, columns or slabs than that."""
+        return min(self.tile.rows, self.tile.cols, self.tile.depth)
+
+    @property
     def walk(self) -> Walk:
         """The tiles in order."""
         return Walk(self.shape, self.tile, self.grid, self.residency)

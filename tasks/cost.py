@@ -3,7 +3,7 @@
 One worker runs its lanes one after the other (a prefetch thread gains nothing on busy cores), so its time is the sum of
 
     read      decoded bytes / decode rate  +  files opened x seconds a file
-    multiply  2 m k n / rate               +  traffic of the accumulator, read and written once a slab
+    multiply  2 m k n / rate at the tile's shortest edge  +  traffic of the accumulator, read and written once a slab
               +  traffic of conversions: a slab is read twice (largest values, slices) and its slices written, once a tile
     verify    elements that pass the probes / probe rate; those of B once a worker, where it keeps what it found (`tasks.memory`)
     encode    bytes of C / encode rate
@@ -102,7 +102,7 @@ def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int) -> 
     bytes_written = m * n * np.dtype(way.output.dtype).itemsize
     total = {
         "read": reads.nbytes / _decode_rate(problem, way) + reads.files * SECONDS_PER_FILE,
-        "multiply": problem.flops / rates.flops[way.arithmetic.name]
+        "multiply": problem.flops / rates.speed(way.arithmetic.name, way.shortest)
         + (_accumulator_traffic(way) + _conversion_traffic(problem, way)) / rates.copy,
         "verify": _probed_elements(problem, way) / rates.probe,
         "encode": bytes_written / rates.encode[way.output.codec],

@@ -7,7 +7,7 @@ while every worker of the layout is busy. The calibration that fills these value
 import hashlib
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +20,10 @@ from tasks.history import Past
 from tasks.ladder import ARITHMETICS
 from tasks.units import format_bytes
 
-CALIBRATION_VERSION = 9
+CALIBRATION_VERSION = 10
+
+THICK, THIN = 1024, 32
+"""Shortest edges of the two blocks that are multiplied to measure a kernel."""
 
 KERNEL_TIE = 0.02
 """Libraries whose rates differ by less are equal: the first is taken."""
@@ -46,20 +49,49 @@ class Rates:
     """Bytes/s through memory, reads and writes together."""
     touch: float
     """Bytes/s of touching fresh memory for the first time: page faults."""
+    thin: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    """FLOP/s as in `gemm`, of a block with only THIN columns; empty where it was not measured."""
 
     @cached_property
     def kernels(self) -> dict[str, str]:
-        """The library to multiply with, by arithmetic: the first of the fastest."""
-        return {
-            name: next(library for library, rate in speeds.items() if rate >= max(speeds.values()) * (1 - KERNEL_TIE))
-            for name, speeds in self.gemm.items()
-            if speeds
-        }
+        """The library to multiply large blocks with, by arithmetic: the first of the fastest."""
+        return {name: _first_of_the_fastest(speeds) for name, speeds in self.gemm.items() if speeds}
+
+    def kernel(self, arithmetic: str, edge: int) -> str:
+        """The library to multiply blocks with whose shortest edge is `edge`."""
+        return _first_of_the_fastest(self._speeds(arithmetic, edge))
+
+    def speed(self, arithmetic: str, edge: int) -> float:
+        """FLOP/s of that library on such blocks."""
+        return self._speeds(arithmetic, edge)[self.kernel(arithmetic, edge)]
+
+    def _speeds(self, arithmetic: str, edge: int) -> dict[str, float]:
+        """Seconds a FLOP are a + b / edge up to THICK, through the two that were measured."""
+        thin = self.thin.get(arithmetic, {})
+        return {library: _at(edge, rate, thin.get(library, rate)) for library, rate in self.gemm[arithmetic].items()}
 
     @cached_property
     def flops(self) -> dict[str, float]:
         """FLOP/s of that library, by arithmetic."""
         return {name: self.gemm[name][library] for name, library in self.kernels.items()}
+
+
+def _first_of_the_fastest(speeds: dict[str, float]) -> str:
+    return next(library for library, rate in speeds.items() if rate >= max(speeds.values()) * (1 - KERNEL_TIE))
+
+
+def _at(edge: int, thick: float, thin: float) -> float:
+    """FLOP/s of a block with that shortest edge.
+
+    >>> [_at(edge, 100.0, 50.0) for edge in (THIN, THICK, 5000)]
+    [50.0, 100.0, 100.0]
+    >>> 50 < _at(100, 100.0, 50.0) < 100, _at(8, 100.0, 50.0) < 25, _at(8, 100.0, 120.0)
+    (True, True, 100.0)
+    """
+    if thin >= thick:
+        return thick
+    more = (1 / thin - 1 / thick) / (1 / THIN - 1 / THICK)
+    return 1 / (1 / thick + more * (1 / min(edge, THICK) - 1 / THICK))
 
 
 @dataclass(frozen=True)

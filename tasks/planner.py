@@ -65,7 +65,7 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
     return Plan(
         shape=problem.shape,
         arithmetic=chosen.arithmetic.name,
-        kernel=way.layout.rates.kernels[chosen.arithmetic.name],
+        kernel=way.layout.rates.kernel(chosen.arithmetic.name, way.shortest),
         dtype_out=chosen.dtype_out,
         exact=chosen.exact,
         tile=way.tile,
@@ -97,10 +97,10 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
 def _fallbacks(search: Search, fit: Fit, chosen: Precision) -> tuple[Rung, ...]:
     """What a tile may be computed in when it misses what was asked, stored as the others are."""
     problem, job, device = search.problem, search.job, fit.way.device
-    kernels = fit.way.layout.rates.kernels
+    rates, edge = fit.way.layout.rates, fit.way.shortest
     epilogue = problem.add is not None or job.alpha != 1.0
     return tuple(
-        Rung(row.name, kernels[row.name], row.bound(problem.k, problem.dtypes, chosen.dtype_out, device, epilogue))
+        Rung(row.name, rates.kernel(row.name, edge), row.bound(problem.k, problem.dtypes, chosen.dtype_out, device, epilogue))
         for row in search.reserve[chosen.arithmetic.name]
     )
 
@@ -128,11 +128,12 @@ def _lower_bound(search: Search, fit: Fit) -> int:
 
 
 def _choice(row: Precision, fit: Fit | None, best: tuple[Precision, Fit]) -> Choice:
-    """A line of the table; its speed is that of one worker of the chosen layout."""
+    """A line of the table; its speed is that of one worker of the chosen layout, at the block shape of its plan."""
     chosen, layout = best[0], best[1].way.layout
     verdict = row.reason or ("does not fit the memory" if fit is None else "chosen" if row is chosen else "slower")
     seconds = inf if row.reason or fit is None else fit.cost.seconds
-    speed = layout.rates.flops.get(row.arithmetic.name, 0.0)
+    edge = (fit or best[1]).way.shortest
+    speed = layout.rates.speed(row.arithmetic.name, edge) if row.arithmetic.name in layout.rates.kernels else 0.0
     return Choice(row.arithmetic.name, row.bound, seconds, verdict, speed, None if row.expected == inf else row.expected)
 
 

@@ -17,7 +17,7 @@ import torch
 from storage import CODECS, replace_file
 from tasks import blas, probing
 from tasks.devices import DEVICES, torch_dtype
-from tasks.hardware import Rates, installed_memory, processor_name, usable_cores
+from tasks.hardware import THICK, THIN, Rates, installed_memory, processor_name, usable_cores
 from tasks.kernels import libraries
 from tasks.ladder import ARITHMETICS
 from tasks.operands import Prepared
@@ -30,8 +30,8 @@ SECONDS_A_RATE = 0.06
 MOST_SECONDS = 1.0
 """What one multiplication may take; a kernel so slow is never chosen, and its rate need not be exact."""
 
-BLOCK = (2048, 1024, 2048)
-"""Rows, depth and columns of the multiplication that is timed."""
+BLOCK, THIN_BLOCK = (2048, THICK, 2048), (2048, 1024, THIN)
+"""Rows, depth and columns of the multiplications that are timed."""
 
 WARM_BLOCK = (384, 384, 384)
 """The multiplication that loads each library's code and buffers before the resident memory is read."""
@@ -78,12 +78,16 @@ def measure_worker(device: str, folder: str) -> WorkerRates:
     }
     small = {key: _flops_rate(key, WARM_BLOCK) for key in ((name, device, library) for name, found in trusted.items() for library in found)}
     base = psutil.Process().memory_info().rss
-    gemm = {name: {library: _large_rate((name, device, library), small) for library in found} for name, found in trusted.items()}
+    gemm, thin = (
+        {name: {library: _block_rate((name, device, library), block, small) for library in found} for name, found in trusted.items()}
+        for block in (BLOCK, THIN_BLOCK)
+    )
     sample, place = _sample(), Path(folder)
     names = [name for name, codec in CODECS.items() if codec.installed]
     place.mkdir(parents=True, exist_ok=True)
     rates = Rates(
         gemm=gemm,
+        thin=thin,
         decode={name: _decode_rate(name, sample, place) for name in names},
         encode={name: _rate(sample.nbytes, lambda name=name: CODECS[name].compress(sample)) for name in names},
         probe=_probe_rate(device),
@@ -97,9 +101,9 @@ def measure_worker(device: str, folder: str) -> WorkerRates:
     return WorkerRates(rates, base, free, torch.get_num_threads(), *facts)
 
 
-def _large_rate(key: Key, small: dict[Key, float]) -> float:
-    """FLOP/s at the block that tiles resemble; the small block's where the large one would take long (bfloat16 without hardware)."""
-    return _flops_rate(key, BLOCK) if 2 * prod(BLOCK) < small[key] * MOST_SECONDS else small[key]
+def _block_rate(key: Key, block: tuple[int, int, int], small: dict[Key, float]) -> float:
+    """FLOP/s at a block that tiles resemble; the small block's where this one would take long (bfloat16 without hardware)."""
+    return _flops_rate(key, block) if 2 * prod(block) < small[key] * MOST_SECONDS else small[key]
 
 
 def _flops_rate(key: Key, block: tuple[int, int, int]) -> float:

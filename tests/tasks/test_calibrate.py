@@ -27,7 +27,8 @@ def test_every_row_of_every_table_has_a_rate(hardware):
         assert set(layout.rates.flops) == {row.name for row in ARITHMETICS.values() if "cpu" in row.devices}
         assert set(layout.rates.decode) == set(layout.rates.encode) == set(CODECS)
         here = {name: libraries(name, "cpu") for name, row in ARITHMETICS.items() if "cpu" in row.devices}
-        assert {name: list(speeds) for name, speeds in layout.rates.gemm.items()} == here
+        for measured in (layout.rates.gemm, layout.rates.thin):
+            assert {name: list(speeds) for name, speeds in measured.items()} == here
         found = [*layout.rates.flops.values(), *layout.rates.decode.values(), *layout.rates.encode.values()]
         assert min(*found, layout.rates.probe, layout.rates.write, layout.rates.copy, layout.rates.touch) > 1e5
         assert 100 * 2**20 < layout.base_bytes < 600 * 2**20
@@ -37,7 +38,7 @@ def test_a_kernel_that_is_far_too_slow_is_not_timed_on_a_large_block(monkeypatch
     blocks = []
     monkeypatch.setattr(rates, "_flops_rate", lambda key, block: blocks.append(block) or (1e6 if key[0] == "bfloat16" else 1e12))
     small = {(name, "cpu", "torch"): rates._flops_rate((name, "cpu", "torch"), rates.WARM_BLOCK) for name in ("bfloat16", "float32")}
-    assert [rates._large_rate(key, small) for key in small] == [1e6, 1e12]
+    assert [rates._block_rate(key, rates.BLOCK, small) for key in small] == [1e6, 1e12]
     assert blocks == [rates.WARM_BLOCK, rates.WARM_BLOCK, rates.BLOCK]
 
 

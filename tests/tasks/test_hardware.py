@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import hardware as module
-from tasks.hardware import available_memory, cache_folder, default_memory, describe, host_fingerprint, installed_memory, recall, remember
+from tasks.hardware import (
+    THICK,
+    THIN,
+    available_memory,
+    cache_folder,
+    default_memory,
+    describe,
+    host_fingerprint,
+    installed_memory,
+    recall,
+    remember,
+)
 from tests.tasks.machines import GIB, MIB, hardware, rates
 
 
@@ -83,3 +94,16 @@ def test_the_fastest_library_multiplies_and_a_near_tie_goes_to_the_first():
     made = rates(gemm={"float32": {"torch": 88e9, "scipy": 96e9}, "float64": {"torch": 43e9, "scipy": 43.5e9}})
     assert made.kernels == {"float32": "scipy", "float64": "torch"}
     assert made.flops == {"float32": 96e9, "float64": 43e9}
+
+
+def test_a_thin_block_is_slower_and_may_have_another_kernel():
+    made = rates(
+        gemm={"float32": {"torch": 80e9, "scipy": 90e9}},
+        thin={"float32": {"torch": 40e9, "scipy": 10e9}},
+    )
+    assert made.speed("float32", THIN) == pytest.approx(40e9)
+    assert made.speed("float32", 4096) == made.speed("float32", THICK) == 90e9
+    assert (made.kernel("float32", THIN), made.kernel("float32", THICK)) == ("torch", "scipy")
+    speeds = [made.speed("float32", edge) for edge in (1, 8, 32, 100, 500, 1024, 9000)]
+    assert speeds == sorted(speeds)
+    assert replace(made, thin={}).speed("float32", 8) == 90e9

@@ -244,3 +244,15 @@ def test_a_plan_says_that_the_data_will_choose_the_codec(goal):
 def test_a_codec_that_the_workers_lack_is_refused():
     with pytest.raises(BadInput, match=r"codec pcodec is missing on the workers: pip install gemmflow\[pcodec\] there"):
         make_plan(job(codec="pcodec"), problem((2000, 2000, 2000)), hardware())
+
+
+def test_a_thin_product_is_planned_at_the_speed_of_thin_blocks():
+    machine = hardware((2, 1))
+    [layout] = machine.layouts
+    slow = replace(layout, rates=replace(layout.rates, thin={"float32": {"torch": 10e9, "scipy": 5e9}}))
+    made = problem((50_000, 5000, 32))
+    asked = job(memory=4 * GIB, precision="float32")
+    thick, thin = (make_plan(asked, made, replace(machine, layouts=(one,))) for one in (layout, slow))
+    speeds = [next(choice.flops for choice in plan.choices if choice.verdict == "chosen") for plan in (thick, thin)]
+    assert speeds == [88e9, pytest.approx(10e9)]
+    assert thin.predicted.lanes["multiply"] > 5 * thick.predicted.lanes["multiply"]
