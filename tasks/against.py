@@ -203,7 +203,8 @@ def _probe(recipe: Recipe, matrix: Matrix, rows: tuple[int, int], columns: _Colu
 
 
 def _wanted(recipe: Recipe, norms: bool) -> probing.Wanted:
-    return probing.Wanted(norms=norms, clean=recipe.allow_nonfinite)
+    """What is not finite and meets zeros that nobody stored was never read; elsewhere it was refused, so zero is as wrong as any value."""
+    return probing.Wanted(norms=norms, clean=recipe.allow_nonfinite or recipe.a.sparse or recipe.b.sparse)
 
 
 def _bad_columns(operand: Operand, cols: tuple[int, int]) -> torch.Tensor:

@@ -36,9 +36,9 @@ class Measurement:
     peak_bytes: int
     """Peak resident bytes of the worker so far."""
     square_a: float
-    """Squared Frobenius norm of the row panel of op(A)."""
+    """Squared Frobenius norm of what the tile read of the row panel of op(A): all of it that does not meet zeros alone."""
     square_b: float
-    """Squared Frobenius norm of the column panel of op(B)."""
+    """Squared Frobenius norm of what it read of the column panel of op(B)."""
     square_c0: float
     """Squared Frobenius norm of this tile of C0."""
     square_residual: float
@@ -69,6 +69,10 @@ class Measurement:
     """Largest sum of a row's error with random signs over `typical`: a wrong element shows whole."""
     confirmed: bool = False
     """Computed twice, because it stood out, and found the same."""
+    owned_a: float | None = None
+    """Squared norm of those slabs of A that count in this tile and in no other of its row; None where all of a row read the same."""
+    owned_b: float | None = None
+    """The same of B and the tile's column."""
 
     @property
     def verdict(self) -> Verdict:

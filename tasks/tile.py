@@ -25,6 +25,7 @@ from tasks.product import add_product
 from tasks.proof import tile_bound
 from tasks.recipe import Recipe
 from tasks.resident import peak_resident_bytes
+from tasks.sparsity import slabs_of
 from tasks.walk import Tile
 from tasks.witness import has_changed, signs
 from tasks.workspace import Lanes, Slab, release, workspace_for
@@ -69,6 +70,7 @@ class _Work:
         self.lanes = Lanes()
         self.space = workspace_for(recipe)
         self.affected = Affected()
+        self.slabs = slabs_of(recipe, tile)
 
     def multiply(self) -> tuple[Sums, torch.Tensor]:
         """The finished sums and the probes that belong to them."""
@@ -95,9 +97,13 @@ class _Work:
         recipe, tile, space = self.recipe, self.tile, self.space
         sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
         self.lanes.lap("multiply")
-        beta = 0.0
+        beta, chosen = 0.0, self.slabs
         for index in recipe.walk.slabs(tile):
+            if chosen is not None and not chosen.needed[index]:
+                continue
             span = recipe.walk.slab(index)
+            space.shelf_a.of_panel(tile.row)
+            space.shelf_b.of_panel(tile.col)
             a, bytes_a = space.shelf_a.take((tile.row, index), recipe.a, tile.rows, span)
             b, bytes_b = space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
             sums.bytes_read += bytes_a + bytes_b
@@ -110,6 +116,8 @@ class _Work:
             self._probe_a((a, b), sums, index, span)
             space.device.synchronize()
             self.lanes.lap("verify")
+        if beta == 0.0:
+            sums.accumulator.zero_()
         return sums
 
     def _probe_b(self, b: Slab, probes: torch.Tensor, index: int) -> None:
@@ -150,6 +158,9 @@ class _Work:
         sums.residual += seen.product[:, :-1]
         sums.squares_a += a.row_squares
         sums.square_b += b.square
+        if self.slabs is not None:
+            sums.owned_a += float(a.row_squares.sum()) if self.slabs.owned_a[index] else 0.0
+            sums.owned_b += b.square if self.slabs.owned_b[index] else 0.0
 
 
 def _measurement(work: _Work, started: float, sums: Sums, checked: Checked) -> Measurement:
@@ -183,6 +194,8 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked) -> M
         typical=checked.rows.typical,
         outlier=checked.rows.outlier,
         outlier_single=checked.rows.single,
+        owned_a=None if work.slabs is None else sums.owned_a,
+        owned_b=None if work.slabs is None else sums.owned_b,
     )
 
 
