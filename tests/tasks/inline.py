@@ -4,9 +4,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import zarr
-
 import scipy.sparse
+import zarr
 
 from storage import OutputSpec, Staging, create_staging, occupied, open_matrix
 from tasks.geometry import blocks
