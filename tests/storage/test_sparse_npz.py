@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from storage import BadInput, CorruptData, Matrix, npz_survey, occupied, open_matrix, sparse_npz, zip_member
 
-TYPES = ("float32", "float64", "int8", "uint16", "int64", ">f4")
+TYPES = ("float32", "float64", "int8", "uint16", "int64")
 extents = st.integers(1, 40)
 
 
@@ -64,9 +64,10 @@ def test_every_block_has_the_bits_of_scipys_dense_matrix(matrix, compressed, dat
         start = data.draw(st.integers(0, extent))
         spans.append(slice(start, data.draw(st.integers(start, extent))))
     with tempfile.TemporaryDirectory() as folder:
-        path = save(Path(folder) / "a.npz", compressed, **parts(matrix))
-        opened = open_matrix(path)
-        dense = matrix.astype(matrix.dtype.newbyteorder("=")).toarray()
+        stored = {
+            name: data.draw(st.sampled_from([part, part.astype(part.dtype.newbyteorder(">"))])) for name, part in parts(matrix).items()
+        }
+        opened, dense = open_matrix(save(Path(folder) / "a.npz", compressed, **stored)), matrix.toarray()
         assert (opened.shape, opened.dtype, opened.format) == (matrix.shape, dense.dtype, "npz")
         for order in "CF":
             assert block_of(opened, *spans, order=order).tobytes() == dense[tuple(spans)].tobytes()
