@@ -73,18 +73,28 @@ class Matrix:
         """Bytes that reading the slice decodes: whole chunks touched, padded edge chunks counted as stored, absent ones not at all."""
         rows, cols = self._checked(rows, 0), self._checked(cols, 1)
         if self.occupancy is not None:
-            return int(self.block_bytes(*(np.array([span.start, span.stop]) for span in (rows, cols)))[0, 0])
+            return self._stored_bytes(self.occupancy, rows, cols)
         touched = count_touched(rows, self.chunks[0]) * count_touched(cols, self.chunks[1])
         return touched * (self.chunk_bytes or self.dtype.itemsize)
 
-    def block_bytes(self, row_edges: Counts, col_edges: Counts) -> Counts:
-        """Bytes that reading each block between neighbours of the edges decodes, where it is known what is stored."""
+    def _stored_bytes(self, occupancy: Occupancy, rows: slice, cols: slice) -> int:
+        count, lines = occupancy.count(rows, cols), occupancy.lines
+        if lines is None or not count:
+            return count * self.chunk_bytes
+        span = rows if lines.axis == 0 else cols
+        return int(lines.between(np.array([span.start, span.stop]))[0])
+
+    def blocks(self, row_edges: Counts, col_edges: Counts) -> tuple[Flags, Counts]:
+        """Of each block between neighbours of the edges: whether it may hold anything, and the bytes that reading it decodes.
+
+        For a matrix of which it is known what is stored.
+        """
         assert self.occupancy is not None
         counts, lines = self.occupancy.counts(row_edges, col_edges), self.occupancy.lines
         if lines is None:
-            return counts * self.chunk_bytes
+            return counts > 0, counts * self.chunk_bytes
         taken = lines.between(row_edges if lines.axis == 0 else col_edges)
-        return np.where(counts > 0, taken[:, None] if lines.axis == 0 else taken, 0)
+        return counts > 0, np.where(counts > 0, taken[:, None] if lines.axis == 0 else taken, 0)
 
     def held(self, axis: int, edges: Counts, across: tuple[int, int]) -> Flags:
         """For each block between neighbours of `edges` along an axis: whether it may hold anything but zeros within `across`."""

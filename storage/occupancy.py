@@ -94,10 +94,9 @@ class Occupancy:
 
     def counts(self, row_edges: Counts, col_edges: Counts) -> Counts:
         """Cells that hold anything in every block between neighbours of the edges: int64 [row blocks, column blocks]."""
-        sums = np.zeros(np.add(self.held.shape, 1), np.int64)
-        sums[1:, 1:] = self.held.cumsum(axis=0).cumsum(axis=1)
         (top, bottom), (left, right) = self._touched(row_edges, 0), self._touched(col_edges, 1)
-        return sums[bottom][:, right] - sums[top][:, right] - sums[bottom][:, left] + sums[top][:, left]
+        above, below = _table(self)[top], _table(self)[bottom]
+        return (below[:, right] - above[:, right] - below[:, left] + above[:, left]).astype(np.int64)
 
     def _cells(self, span: slice, axis: int) -> slice:
         return slice(span.start // self.cell[axis], -(-span.stop // self.cell[axis])) if span.stop > span.start else slice(0, 0)
@@ -114,6 +113,14 @@ def _held(occupancy: Occupancy) -> Flags:
     held = np.unpackbits(bits, count=grid[0] * grid[1]).astype(np.bool_).reshape(grid)
     held.flags.writeable = False
     return held
+
+
+@lru_cache(maxsize=4)
+def _table(occupancy: Occupancy) -> NDArray[np.int32]:
+    """Cells that hold anything above and left of every corner of the grid: for those who plan, workers count one block at a time."""
+    sums = np.zeros(np.add(occupancy.held.shape, 1), np.int32)
+    sums[1:, 1:] = occupancy.held.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+    return sums
 
 
 @lru_cache(maxsize=8)

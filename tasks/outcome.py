@@ -69,10 +69,8 @@ class Measurement:
     """Largest sum of a row's error with random signs over `typical`: a wrong element shows whole."""
     confirmed: bool = False
     """Computed twice, because it stood out, and found the same."""
-    owned_a: float | None = None
-    """Squared norm of those slabs of A that count in this tile and in no other of its row; None where all of a row read the same."""
-    owned_b: float | None = None
-    """The same of B and the tile's column."""
+    owned: tuple[float, float] | None = None
+    """Squared norms of the slabs of A, and of B, that count in this tile and in no other; None where all tiles of a panel read the same."""
 
     @property
     def verdict(self) -> Verdict:

@@ -68,16 +68,14 @@ class Operand:
         assert self.matrix.occupancy is not None
         return self._turn(self.matrix.occupancy.cell)
 
-    def cells_held(self, row_edges: NDArray[np.int64], col_edges: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each block of a sparse op(X) between neighbours of the edges may hold anything."""
-        assert self.matrix.occupancy is not None
-        found = self.matrix.occupancy.counts(*self._turn((row_edges, col_edges))) > 0
-        return found.T if self.transposed else found
+    def blocks(self, row_edges: NDArray[np.int64], col_edges: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Of each block of a sparse op(X) between neighbours of the edges: whether it may hold anything, and its decoded bytes."""
+        held, nbytes = self.matrix.blocks(*self._turn((row_edges, col_edges)))
+        return (held.T, nbytes.T) if self.transposed else (held, nbytes)
 
-    def block_bytes(self, row_edges: NDArray[np.int64], col_edges: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Bytes that reading each block of a sparse op(X) between neighbours of the edges decodes."""
-        found = self.matrix.block_bytes(*self._turn((row_edges, col_edges)))
-        return found.T if self.transposed else found
+    def is_zero(self, rows: tuple[int, int], cols: tuple[int, int]) -> bool:
+        """Whether op(X)[rows, cols] is known to be zero."""
+        return self.sparse and not self.held(0, np.array(rows), cols)[0]
 
     def decoded_bytes(self, rows: slice, cols: slice) -> int:
         """Most bytes that reading op(X)[rows, cols] decodes: whole chunks."""

@@ -194,8 +194,7 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked) -> M
         typical=checked.rows.typical,
         outlier=checked.rows.outlier,
         outlier_single=checked.rows.single,
-        owned_a=None if work.slabs is None else sums.owned_a,
-        owned_b=None if work.slabs is None else sums.owned_b,
+        owned=None if work.slabs is None else (sums.owned_a, sums.owned_b),
     )
 
 

@@ -120,12 +120,12 @@ def _tile_edges(plan: Plan, tile: Measurement) -> tuple[int, int]:
 
 def _squares_a(tiles: tuple[Measurement, ...]) -> Iterable[float]:
     """Squared norms of parts of A: of its row panels, or of the slabs that each tile is the first to read."""
-    owned = [tile.owned_a for tile in tiles if tile.owned_a is not None]
+    owned = [tile.owned[0] for tile in tiles if tile.owned is not None]
     return owned or {tile.row: tile.square_a for tile in tiles}.values()
 
 
 def _squares_b(tiles: tuple[Measurement, ...]) -> Iterable[float]:
-    owned = [tile.owned_b for tile in tiles if tile.owned_b is not None]
+    owned = [tile.owned[1] for tile in tiles if tile.owned is not None]
     return owned or {tile.col: tile.square_b for tile in tiles}.values()
 
 

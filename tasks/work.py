@@ -11,6 +11,7 @@ less; cut at every edge of a chunk (`FINEST`), they hold the least that any cand
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from tasks.survey import Operand, Problem
 FINEST = 0
 """Instead of a tile's edge or a slab's depth: cut at the edges of what is stored."""
 
-MOST_BLOCKS = 250_000
+MOST_BLOCKS = 1_000_000
 """Blocks of an operand that are looked at for one candidate; of more, the finest cut stands in."""
 
 Sums = NDArray[np.float64]
@@ -60,6 +61,7 @@ class Sparsity:
         self.rule, self.shape = rule_of(problem), problem.shape
         self._a, self._b = problem.a, problem.b
         self.panels_a, self.panels_b = (lru_cache(maxsize=4096)(panels) for panels in (self._panels_of_a, self._panels_of_b))
+        self.slab_edges = lru_cache(maxsize=256)(self._slab_edges)
 
     def work(self, tile: tuple[int, int, int]) -> Work:
         """What tiles with these edges and slabs of this depth do."""
@@ -102,7 +104,7 @@ class Sparsity:
     def _depths(self, depth: int) -> Sums:
         return np.diff(self.slab_edges(depth)).astype(np.float64)
 
-    def slab_edges(self, depth: int) -> Edges:
+    def _slab_edges(self, depth: int) -> Edges:
         """Where slabs start, and where the last one ends."""
         if depth:
             return edges_of(self.shape[1], depth)
@@ -119,23 +121,29 @@ class Sparsity:
     def _panels_of_a(self, rows: int, depth: int) -> Panels:
         cut = self.row_edges(rows), self.slab_edges(depth)
         if depth and cut[0].size * cut[1].size > MOST_BLOCKS:
-            return self._spread(self.panels_a(FINEST, FINEST), depth, cut[0].size - 1)
+            return self._spread(self.panels_a(FINEST, FINEST), depth, cut[0], _cuts(self._a.chunks, (rows, depth)))
         held, nbytes = blocks_of(self._a, *cut)
         return _panels(held, nbytes * _shares(self._a, cut, (rows, depth)), cut[0])
 
     def _panels_of_b(self, cols: int, depth: int) -> Panels:
         cut = self.slab_edges(depth), self.col_edges(cols)
         if depth and cut[0].size * cut[1].size > MOST_BLOCKS:
-            return self._spread(self.panels_b(FINEST, FINEST), depth, cut[1].size - 1)
+            return self._spread(self.panels_b(FINEST, FINEST), depth, cut[1], _cuts(self._b.chunks, (depth, cols)))
         held, nbytes = blocks_of(self._b, *cut)
         return _panels(held.T, (nbytes * _shares(self._b, cut, (depth, cols))).T, cut[1])
 
-    def _spread(self, finest: Panels, depth: int, panels: int) -> Panels:
-        """Means of the finest cut over slabs of this depth, as if panels held anything as often as their lines do."""
+    def _spread(self, finest: Panels, depth: int, cut: Edges, times: float) -> Panels:
+        """Slabs of this depth and panels with these edges, as if what is held were spread at random and decoded so many times."""
         edges, slabs = self.slab_edges(FINEST), self.slab_edges(depth)
-        lines = _integral(finest.lines * np.diff(edges), edges, slabs) / np.diff(slabs)
-        most = max(1.0, float(finest.lines.max(initial=0)))
-        return Panels(lines, np.ceil(lines / most * panels), _integral(finest.nbytes, edges, slabs))
+        share = _integral(finest.lines * np.diff(edges), edges, slabs) / np.diff(slabs) / cut[-1]
+        cells = finest.panels.max(initial=1) / (finest.lines.max(initial=1) or 1) * cut[1] * max(1.0, depth / np.diff(edges).mean())
+        held = 1 - (1 - np.minimum(share, 1.0)) ** max(1.0, cells)
+        return Panels(held * cut[-1], held * (cut.size - 1), times * _integral(finest.nbytes, edges, slabs))
+
+
+def _cuts(chunks: tuple[int, int], steps: tuple[int, int]) -> float:
+    """How many blocks touch a chunk that is larger than they are, about."""
+    return prod(max(1.0, chunk / step) for chunk, step in zip(chunks, steps, strict=True))
 
 
 def _integral(parts: Sums, edges: Edges, slabs: Edges) -> Sums:
@@ -146,7 +154,7 @@ def _integral(parts: Sums, edges: Edges, slabs: Edges) -> Sums:
 def blocks_of(operand: Operand, row_edges: Edges, col_edges: Edges) -> tuple[Flags, NDArray[np.int64]]:
     """Of every block of op(X): whether it may hold anything, and the bytes that reading it decodes."""
     if operand.sparse:
-        return operand.cells_held(row_edges, col_edges), operand.block_bytes(row_edges, col_edges)
+        return operand.blocks(row_edges, col_edges)
     rows, cols = (_touched(operand, axis, edges) for axis, edges in enumerate((row_edges, col_edges)))
     nbytes = rows[:, None] * cols * (operand.matrix.chunk_bytes or operand.matrix.dtype.itemsize)
     return np.ones(nbytes.shape, np.bool_), nbytes

@@ -93,7 +93,7 @@ def test_norms_are_those_of_what_is_read_anywhere_and_each_slab_counts_once(case
         recipe = recipe_for(Path(folder) / "run", (a, b), way)
         found = compute(recipe)
     if not (recipe.a.sparse or recipe.b.sparse):
-        assert all(tile.owned_a is None for tile in found)
+        assert all(tile.owned is None for tile in found)
         return
     depth = recipe.tile.depth
     read = {"a": np.zeros(a.shape, bool), "b": np.zeros(b.shape, bool)}
@@ -102,8 +102,8 @@ def test_norms_are_those_of_what_is_read_anywhere_and_each_slab_counts_once(case
             span = slice(slab * depth, (slab + 1) * depth)
             read["a"][slice(*tile.rows), span] = True
             read["b"][span, slice(*tile.cols)] = True
-    assert sum(tile.owned_a for tile in found) == pytest.approx(squares(a * read["a"]), rel=1e-12)
-    assert sum(tile.owned_b for tile in found) == pytest.approx(squares(b * read["b"]), rel=1e-12)
+    assert sum(tile.owned[0] for tile in found) == pytest.approx(squares(a * read["a"]), rel=1e-12)
+    assert sum(tile.owned[1] for tile in found) == pytest.approx(squares(b * read["b"]), rel=1e-12)
 
 
 @quick
