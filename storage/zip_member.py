@@ -172,7 +172,7 @@ class _Points:
                 self._points.append(point._replace(decoder=point.decoder.copy()))
 
 
-@lru_cache(maxsize=6)
+@lru_cache(maxsize=12)
 def _points(member: Member) -> _Points:
     return _Points(member)
 

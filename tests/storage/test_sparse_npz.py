@@ -254,3 +254,8 @@ def test_an_empty_archive_is_no_matrix(tmp_path):
     zipfile.ZipFile(tmp_path / "a.npz", "w").close()
     with pytest.raises(BadInput, match="holds nothing, no scipy sparse matrix"):
         open_matrix(tmp_path / "a.npz")
+
+
+def test_object_stores_are_not_read_from():
+    with pytest.raises(BadInput, match=r"a\.npz: \.npz files are read from local file systems only"):
+        open_matrix("s3://lab/a.npz")

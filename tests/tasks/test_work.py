@@ -16,6 +16,7 @@ from tasks.cost import dense_reads, ideal_seconds, least_seconds, planned_reads,
 from tasks.geometry import blocks
 from tasks.ladder import ARITHMETICS
 from tasks.lru import SlotTable
+from tasks.memory import tile_memory
 from tasks.plan import TileShape
 from tasks.planner import make_plan
 from tasks.report import plan_text
@@ -212,3 +213,18 @@ def test_a_plan_says_what_it_skips_and_travels():
     }
     assert f"{plan.skipped.slabs} of {plan.skipped.of} slabs are skipped: 962 GFLOP" in plan_text(plan, made)
     assert "skipped" not in plan_text(make_plan(job(memory=GIB), problem((4, 5, 6)), hardware()), problem((4, 5, 6)))
+
+
+def test_decoders_of_sparse_files_count_together():
+    """What they keep from one read to the next stays while the other operand is read."""
+    made = block_diagonal(8, 1024)
+    kept = replace(made.a, matrix=replace(made.a.matrix, one_file=True))
+    (layout,) = hardware((1, 1)).layouts
+    way = make_plan(job(memory=GIB), made, hardware((1, 1)))
+    (output,) = Search(job(chunk=way.chunk, codec="none"), made, hardware((1, 1)), GIB)._outputs(type("Row", (), {"dtype_out": "float32"}))
+    one = Candidate(made.shape, ARITHMETICS["float32"], way.tile, (False, False), output, layout, 1, "cpu", 10)
+    alone, both = (
+        tile_memory(replace(made, a=kept, b=b), one).host["input decoding"] for b in (made.b, replace(made.b, matrix=kept.matrix))
+    )
+    assert alone == kept.matrix.scratch_bytes + made.b.matrix.scratch_bytes
+    assert both == 2 * kept.matrix.scratch_bytes
