@@ -37,8 +37,8 @@ def add_to(app: typer.Typer) -> None:
 def multiply(job: Job, manner: Manner) -> int:
     """Multiply: OUT = A B, certified, as compressed Zarr.
 
-    A and B are Zarr arrays or .npy files that need not fit in memory. The plan chooses arithmetic, tiles and workers from the error
-    and the memory that you allow; OUT appears whole, at the end, or not at all.
+    A and B are Zarr arrays, .npy files or sparse .npz files that need not fit in memory. The plan chooses arithmetic, tiles and workers
+    from the error and the memory that you allow; OUT appears whole, at the end, or not at all.
     """
     check_places(manner)
     with watched(manner) as approve:

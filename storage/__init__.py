@@ -1,7 +1,8 @@
 """Matrices on disk: open an input, read a slice, write a result so that it is whole or absent.
 
     address, folder          where an array is; its files, on this host or below a URL (objects, objects_client, objects_errors)
-    formats -> matrix        what is stored, as one small value      npy, zarr_header -> zarr_thin | zarr_python
+    formats -> matrix        what is stored, as one small value      npy, sparse_npz, zarr_header -> zarr_thin | zarr_python
+    occupancy                which parts are stored at all           absent (Zarr), npz_survey (scipy) -> npz_vector -> zip_member
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
     shard                    many chunks in one file
@@ -25,11 +26,12 @@ from storage.beside import leftovers, sweep
 from storage.buffers import held_bytes
 from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
 from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver, Unreachable
-from storage.formats import FORMATS, Format, open_matrix
+from storage.formats import FORMATS, Format, occupied, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
 from storage.keys import check_key_id
 from storage.lease import Lease, require_free
 from storage.matrix import Block, Matrix, Source
+from storage.occupancy import LineBytes, Occupancy
 from storage.output import OutputSpec, default_chunks
 from storage.place import check_out, check_space
 from storage.publish import certify, publish, set_attributes
@@ -70,7 +72,9 @@ __all__ = [
     "JournalScan",
     "Lease",
     "Left",
+    "LineBytes",
     "Matrix",
+    "Occupancy",
     "OpenJournal",
     "OutputSpec",
     "Refused",
@@ -102,6 +106,7 @@ __all__ = [
     "is_published",
     "is_url",
     "leftovers",
+    "occupied",
     "open_matrix",
     "open_result",
     "preload",

@@ -1,15 +1,19 @@
 """The table of input formats. A new format is one row: how to recognise a path, and how to open it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from storage.absent import zarr_occupancy
 from storage.address import absolute, is_url
 from storage.errors import BadInput, Unreachable
 from storage.folder import Folder, LocalFolder
 from storage.matrix import Matrix
 from storage.npy import is_npy, open_npy
+from storage.npz_survey import npz_occupancy
+from storage.occupancy import Occupancy
 from storage.sealed import is_sealed, open_sealed
+from storage.sparse_npz import is_npz, open_npz
 from storage.zarr_header import is_zarr, open_zarr
 
 
@@ -21,12 +25,15 @@ class Format:
     """Whether an existing path looks like this format."""
     open: Callable[[Path], Matrix]
     """Open it by its headers; raises BadInput where it is no matrix."""
+    occupancy: Callable[[Matrix], Occupancy | None] = lambda matrix: None
+    """Which parts of it are stored at all; None where all are, or it is not known. Raises BadInput where it is damaged."""
 
 
 FORMATS: dict[str, Format] = {
     "sealed": Format(is_sealed, open_sealed),
-    "zarr": Format(is_zarr, lambda path: open_zarr(LocalFolder(str(path)))),
+    "zarr": Format(is_zarr, lambda path: open_zarr(LocalFolder(str(path))), zarr_occupancy),
     "npy": Format(is_npy, open_npy),
+    "npz": Format(is_npz, open_npz, npz_occupancy),
 }
 
 
@@ -39,21 +46,26 @@ def open_matrix(place: str | Path) -> Matrix:
     return _open_remote(address) if is_url(address) else _open_local(Path(address))
 
 
+def occupied(matrix: Matrix) -> Matrix:
+    """The matrix with what is known of which parts are stored: a listing of its chunks, or a pass over a sparse one."""
+    return replace(matrix, occupancy=FORMATS[matrix.format].occupancy(matrix))
+
+
 def _open_local(place: Path) -> Matrix:
     try:
         if not place.exists():
             raise BadInput(f"{place} does not exist: check the path")
         row = next((row for row in FORMATS.values() if row.recognises(place)), None)
         if row is None:
-            raise BadInput(f"{place} is {_what(place)}: give a folder with a Zarr array or a .npy file ({', '.join(FORMATS)})")
+            raise BadInput(f"{place} is {_what(place)}: give a folder with a Zarr array, a .npy or sparse .npz file ({', '.join(FORMATS)})")
         return row.open(place)
     except PermissionError as error:
         raise BadInput(f"{error.filename or place} may not be read by this user: change its permissions") from error
 
 
 def _open_remote(url: str) -> Matrix:
-    if url.endswith(".npy"):
-        raise BadInput(f"{url}: .npy files are read from local file systems only; write the matrix as a Zarr array")
+    if url.endswith((".npy", ".npz")):
+        raise BadInput(f"{url}: {url[-4:]} files are read from local file systems only; write the matrix as a Zarr array")
     try:
         return open_zarr(open_folder(url))
     except Unreachable as error:

@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import BadInput
+from storage.errors import BadInput, CorruptData
 from storage.grid import count_touched
+from storage.occupancy import Counts, Flags, Occupancy
 
 Block = NDArray[np.number]
 
@@ -58,17 +59,48 @@ class Matrix:
     """Row of CODECS whose speed is nearest to that of decoding a chunk; other where none is."""
     shard: tuple[int, int] | None = None
     """Edges in elements of a file that holds several chunks; None where every chunk is a file."""
+    one_file: bool = False
+    """Whether all chunks lie in one file, as the rows or columns of a sparse matrix do."""
+    occupancy: Occupancy | None = None
+    """Which parts are stored at all, where that was looked up (`occupied`) and the others are zero."""
 
     @property
     def scratch_bytes(self) -> int:
         """Upper bound of the memory in bytes that one reading thread holds beside the caller's array."""
-        return self.source.scratch_bytes
+        return self.source.scratch_bytes + (self.occupancy.scratch_bytes if self.occupancy else 0)
 
     def decoded_bytes(self, rows: slice, cols: slice) -> int:
-        """Bytes that reading the slice decodes: whole chunks touched, padded edge chunks counted as stored."""
+        """Bytes that reading the slice decodes: whole chunks touched, padded edge chunks counted as stored, absent ones not at all."""
         rows, cols = self._checked(rows, 0), self._checked(cols, 1)
+        if self.occupancy is not None:
+            return self._stored_bytes(self.occupancy, rows, cols)
         touched = count_touched(rows, self.chunks[0]) * count_touched(cols, self.chunks[1])
         return touched * (self.chunk_bytes or self.dtype.itemsize)
+
+    def _stored_bytes(self, occupancy: Occupancy, rows: slice, cols: slice) -> int:
+        count, lines = occupancy.count(rows, cols), occupancy.lines
+        if lines is None or not count:
+            return count * self.chunk_bytes
+        span = rows if lines.axis == 0 else cols
+        return int(lines.between(np.array([span.start, span.stop]))[0])
+
+    def blocks(self, row_edges: Counts, col_edges: Counts) -> tuple[Flags, Counts]:
+        """Of each block between neighbours of the edges: whether it may hold anything, and the bytes that reading it decodes.
+
+        For a matrix of which it is known what is stored.
+        """
+        assert self.occupancy is not None
+        counts, lines = self.occupancy.counts(row_edges, col_edges), self.occupancy.lines
+        if lines is None:
+            return counts > 0, counts * self.chunk_bytes
+        taken = lines.between(row_edges if lines.axis == 0 else col_edges)
+        return counts > 0, np.where(counts > 0, taken[:, None] if lines.axis == 0 else taken, 0)
+
+    def held(self, axis: int, edges: Counts, across: tuple[int, int]) -> Flags:
+        """For each block between neighbours of `edges` along an axis: whether it may hold anything but zeros within `across`."""
+        if self.occupancy is None:
+            return np.ones(len(edges) - 1, np.bool_)
+        return self.occupancy.along(axis, edges, across)
 
     def read_into(self, out: Block, rows: slice, cols: slice) -> int:
         """Fill `out` with the slice and return the bytes decoded; a chunk that was never written gives the fill value and 0 bytes.
@@ -80,7 +112,21 @@ class Matrix:
         expected = (rows.stop - rows.start, cols.stop - cols.start)
         if out.shape != expected or out.dtype != self.dtype:
             raise ValueError(f"the slice is {expected} of {self.dtype}, the array to fill is {out.shape} of {out.dtype}")
-        return self.source.read_into(out, rows, cols)
+        count = self.source.read_into(out, rows, cols)
+        if self.occupancy is not None and self.occupancy.lines is None:
+            self._require_same(count, rows, cols)
+        return count
+
+    def _require_same(self, count: int, rows: slice, cols: slice) -> None:
+        """Raise CorruptData where other chunks are stored than were: a lost one would read as zeros, a new one was not planned for."""
+        assert self.occupancy is not None
+        expected = self.decoded_bytes(rows, cols)
+        if count > expected or (count < expected and self.occupancy.exact):
+            change = "lost" if count < expected else "got"
+            raise CorruptData(
+                f"{self.path} {change} chunks since it was surveyed: rows {rows.start} to {rows.stop}, columns {cols.start} to {cols.stop} "
+                f"decode {count} bytes, {expected} were stored; restore it, or start again"
+            )
 
     def _checked(self, span: slice, axis: int) -> slice:
         start, stop = span.start or 0, self.shape[axis] if span.stop is None else span.stop

@@ -32,7 +32,7 @@ def _worker_warning(job: Job, fit: Fit) -> str:
 def _chunk_warning(name: str, operand: Operand, costs: tuple[SlabCosts, SlabCosts], passes: float, fit: Fit) -> str:
     cost, better = costs
     excess = passes * (_seconds(operand, cost, fit) - _seconds(operand, better, fit)) / fit.way.workers
-    if not cost.whole_chunks or excess < WORTH_SAYING * fit.cost.seconds:
+    if not cost.whole_chunks or operand.sparse or excess < WORTH_SAYING * fit.cost.seconds:
         return ""
     rows, cols = _better_chunks(operand)
     stored = operand.matrix.chunks

@@ -146,6 +146,9 @@ def _columns(recipe: Recipe) -> Iterator[_Columns]:
             probes[_bad_columns(recipe.b, (start, stop))] = 0
         product, square = torch.empty(walk.shape[1], recipe.probes + SIGNS, dtype=torch.float64), 0.0
         for rows in _spans(walk.shape[1], (stop - start) * recipe.b.matrix.dtype.itemsize, recipe.b.chunks[0]):
+            if recipe.b.is_zero(rows, (start, stop)):
+                product[slice(*rows)] = 0
+                continue
             seen = probing.apply(_read(recipe.b, rows, (start, stop)), probes, _wanted(recipe, norms=True))
             product[slice(*rows)] = seen.product
             square += float(seen.row_squares.sum())
@@ -162,6 +165,8 @@ def _rows(look: _Look, group: list[_Columns]) -> Iterator[tuple[tuple[int, int],
         summed = torch.zeros(rows[1] - rows[0], right.shape[1], dtype=torch.float64)
         squares, bad = torch.zeros(rows[1] - rows[0], dtype=torch.float64), torch.zeros(rows[1] - rows[0], dtype=torch.bool)
         for depth in _spans(walk.shape[1], (rows[1] - rows[0]) * recipe.a.matrix.dtype.itemsize, recipe.a.chunks[1]):
+            if recipe.a.is_zero(rows, depth):
+                continue
             block = _read(recipe.a, rows, depth)
             seen = probing.apply(block, right[slice(*depth)], _wanted(recipe, norms=True))
             summed, squares = summed.add_(seen.product), squares.add_(seen.row_squares)
@@ -203,7 +208,8 @@ def _probe(recipe: Recipe, matrix: Matrix, rows: tuple[int, int], columns: _Colu
 
 
 def _wanted(recipe: Recipe, norms: bool) -> probing.Wanted:
-    return probing.Wanted(norms=norms, clean=recipe.allow_nonfinite)
+    """What is not finite and meets zeros that nobody stored was never read; elsewhere it was refused, so zero is as wrong as any value."""
+    return probing.Wanted(norms=norms, clean=recipe.allow_nonfinite or recipe.a.sparse or recipe.b.sparse)
 
 
 def _bad_columns(operand: Operand, cols: tuple[int, int]) -> torch.Tensor:

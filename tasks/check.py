@@ -37,6 +37,10 @@ class Sums:
     square_b: float = 0.0
     """Squared Frobenius norm of the column panel of B."""
     bytes_read: int = 0
+    owned_a: float = 0.0
+    """Squared norm of the slabs of A that count in this tile alone (`tasks.sparsity`)."""
+    owned_b: float = 0.0
+    """The same of B."""
     changed: bool = False
     """Whether a slab of A is no longer what it was when it was read."""
 

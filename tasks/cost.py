@@ -10,8 +10,9 @@ One worker runs its lanes one after the other (a prefetch thread gains nothing o
     write     bytes of C / write rate, synced or not, as if compression saved nothing
     (read)    the buffers' first touch: their bytes / page-fault rate, once a worker
 
-and the run takes as long as the worker with most tiles, plus a fixed part. Where tiles are summed up in parts, each part goes through
-a file to who adds it up: the others wait meanwhile.
+and the run takes as long as the worker with most tiles, plus a fixed part. Where parts of A or B are known to be zero, only what is
+left counts (`tasks.work`, `tasks.sparse_walk`). Where tiles are summed up in parts, each part goes through a file to who adds it up: the
+others wait meanwhile.
 """
 
 from dataclasses import dataclass, replace
@@ -22,8 +23,10 @@ from tasks.candidate import Candidate, with_slabs
 from tasks.geometry import SlabCosts
 from tasks.memory import ITEMSIZE, keeps_probed
 from tasks.plan import TileShape
+from tasks.sparse_walk import sparse_reads
 from tasks.survey import Problem
 from tasks.walk import planned_chunks
+from tasks.work import FINEST, Work, sparsity_of
 
 SECONDS_PER_FILE = 1.5e-4
 """Open, stat, read and close one chunk file, beyond its bytes."""
@@ -65,7 +68,7 @@ class Reads:
 
 def estimate(problem: Problem, way: Candidate, host_bytes: int) -> Cost:
     """Predicted cost from closed formulas, without playing the walk; `host_bytes` are what a worker allocates."""
-    return cost_of(problem, way, _reads(slab_costs(problem, way), passes_over_inputs(way)), host_bytes)
+    return cost_of(problem, way, _reads(problem, way, passes_over_inputs(way)), host_bytes)
 
 
 def least_seconds(problem: Problem, way: Candidate) -> float:
@@ -73,38 +76,47 @@ def least_seconds(problem: Problem, way: Candidate) -> float:
 
     It cuts no chunk along k and allocates nothing.
     """
-    uncut = with_slabs(way, problem.k, way.kept)
-    reads = _reads(slab_costs(problem, uncut), passes_over_inputs(way))
-    return cost_of(problem, way, reads, 0).seconds
+    uncut, finest = with_slabs(way, problem.k, way.kept), (way.tile.rows, way.tile.cols, FINEST)
+    reads = _reads(problem, uncut, passes_over_inputs(way), finest)
+    return cost_of(problem, way, reads, 0, work_of(problem, way, finest)).seconds
 
 
 def ideal_seconds(problem: Problem, way: Candidate) -> float:
     """No candidate with this one's arithmetic and workers is estimated below this: perfect balance, one tile, one pass."""
     whole = replace(way, tile=TileShape(problem.m, problem.n, problem.k), kept=(True, True))
-    lanes = cost_of(problem, whole, _reads(slab_costs(problem, whole), (1.0, 1.0)), 0).lanes
+    finest = (FINEST, FINEST, FINEST)
+    lanes = cost_of(problem, whole, _reads(problem, whole, (1.0, 1.0), finest), 0, work_of(problem, whole, finest)).lanes
     return sum(lanes.values()) + SECONDS_PER_TILE + FIXED_SECONDS
 
 
 def planned_reads(problem: Problem, way: Candidate) -> Reads:
     """What the walk reads if each worker keeps to its run: exact."""
-    costs = slab_costs(problem, way)
-    if way.parts > 1:
-        return _reads(costs, passes_over_inputs(way))
+    costs, sparse = slab_costs(problem, way), sparse_reads(problem, way)
+    if sparse is not None:
+        return _sum_of(sparse, costs)
+    if problem.sparse or way.parts > 1:
+        return _reads(problem, way, passes_over_inputs(way))
     chunks = planned_chunks(way.walk, way.slots, way.workers, costs)
     counted = list(zip(chunks, costs, strict=True))
     return Reads(sum(count * cost.unit for count, cost in counted), sum(count for count, cost in counted if cost.whole_chunks))
 
 
-def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int) -> Cost:
-    """Predicted cost where it is known what is read."""
+def dense_reads(problem: Problem, way: Candidate) -> int:
+    """Bytes that the walk would read if nothing were known to be zero."""
+    costs = slab_costs(problem, way)
+    return sum(count * cost.unit for count, cost in zip(planned_chunks(way.walk, way.slots, way.workers, costs), costs, strict=True))
+
+
+def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int, work: Work | None = None) -> Cost:
+    """Predicted cost where it is known what is read, and what is multiplied if that is not what the tiles say."""
     m, _, n = problem.shape
-    rates = way.layout.rates
+    rates, work = way.layout.rates, work or work_of(problem, way)
     bytes_written = m * n * np.dtype(way.output.dtype).itemsize
     total = {
         "read": reads.nbytes / _decode_rate(problem, way) + reads.files * SECONDS_PER_FILE,
-        "multiply": problem.flops / rates.speed(way.arithmetic.name, way.shortest)
-        + (_accumulator_traffic(way) + _conversion_traffic(problem, way)) / rates.copy,
-        "verify": _probed_elements(problem, way) / rates.probe,
+        "multiply": work.flops / rates.speed(way.arithmetic.name, way.shortest)
+        + (2.0 * work.accumulated * ITEMSIZE[way.arithmetic.accumulate] + _conversion_traffic(problem, way, work)) / rates.copy,
+        "verify": _probed_elements(problem, way, work) / rates.probe,
         "encode": bytes_written / rates.encode[way.output.codec],
         "write": bytes_written / (rates.write if way.durability == "power" else rates.write_unsynced),
     }
@@ -138,20 +150,33 @@ def passes_over_inputs(way: Candidate) -> tuple[float, float]:
     return (inner, outer) if columns_outside else (outer, inner)
 
 
-def _reads(costs: tuple[SlabCosts, SlabCosts], passes: tuple[float, float]) -> Reads:
+def work_of(problem: Problem, way: Candidate, cut: tuple[int, int, int] | None = None) -> Work:
+    """What the tiles multiply and probe; `cut` stands in for their edges and depth where something is known to be zero."""
+    sparsity, tile = sparsity_of(problem), way.tile
+    if sparsity is not None:
+        return sparsity.work(cut or (tile.rows, tile.cols, tile.depth))
+    m, k, n = problem.shape
+    gm, gn, gk = way.grid
+    return Work(problem.flops, (m * k * gn, k * n * gm), k * n, m * n * gk, gm * gn * gk)
+
+
+def _reads(problem: Problem, way: Candidate, passes: tuple[float, float], cut: tuple[int, int, int] | None = None) -> Reads:
+    costs, sparsity, tile = slab_costs(problem, way), sparsity_of(problem), way.tile
+    if sparsity is not None:
+        return _sum_of(sparsity.reads(cut or (tile.rows, tile.cols, tile.depth), passes), costs)
     counted = [(cost.chunks_in_one_pass() * count, cost) for count, cost in zip(passes, costs, strict=True)]
     return Reads(sum(round(chunks * cost.unit) for chunks, cost in counted), sum(chunks for chunks, cost in counted if cost.whole_chunks))
+
+
+def _sum_of(nbytes: tuple[float, float], costs: tuple[SlabCosts, SlabCosts]) -> Reads:
+    counted = list(zip(nbytes, costs, strict=True))
+    return Reads(sum(round(count) for count, _ in counted), sum(count / cost.unit for count, cost in counted if cost.whole_chunks))
 
 
 def _decode_rate(problem: Problem, way: Candidate) -> float:
     """Of the operand that decodes slower."""
     rates = way.layout.rates.decode
     return min(rates.get(operand.matrix.codec, min(rates.values())) for operand in (problem.a, problem.b))
-
-
-def _accumulator_traffic(way: Candidate) -> float:
-    m, _, n = way.shape
-    return 2.0 * m * n * way.grid[2] * ITEMSIZE[way.arithmetic.accumulate]
 
 
 def _adding_up(problem: Problem, way: Candidate) -> float:
@@ -169,20 +194,15 @@ def partial_bytes(problem: Problem, way: Candidate) -> int:
     return way.parts * problem.m * problem.n * ITEMSIZE[way.arithmetic.accumulate] if way.parts > 1 else 0
 
 
-def _conversion_traffic(problem: Problem, way: Candidate) -> float:
+def _conversion_traffic(problem: Problem, way: Candidate, work: Work) -> float:
     row = way.arithmetic
-    sliced, (of_a, of_b) = row.slices * ITEMSIZE[row.stored_as], _passed_elements(problem, way)
+    sliced, (of_a, of_b) = row.slices * ITEMSIZE[row.stored_as], work.passed
     counted = ((problem.a.matrix.dtype, of_a), (problem.b.matrix.dtype, of_b))
     return sum(count * (2.0 * dtype.itemsize + sliced) for dtype, count in counted if row.converts(dtype.name))
 
 
-def _passed_elements(problem: Problem, way: Candidate) -> tuple[int, int]:
-    """Elements of A and of B, as often as a tile takes them."""
-    return problem.m * problem.k * way.grid[1], problem.k * problem.n * way.grid[0]
-
-
-def _probed_elements(problem: Problem, way: Candidate) -> float:
-    of_a, of_b = _passed_elements(problem, way)
+def _probed_elements(problem: Problem, way: Candidate, work: Work) -> float:
+    of_a, of_b = work.passed
     if way.parts == 1 and keeps_probed(problem.k, way.grid[1], way.probes):
-        of_b = problem.k * problem.n * min(way.grid[0], way.workers)
+        of_b = min(of_b, work.once_b * min(way.grid[0], way.workers))
     return of_a + of_b + problem.m * problem.n

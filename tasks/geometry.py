@@ -59,8 +59,8 @@ class SlabCosts:
         self._cuts = tuple(zip(operand.shape, (rows, cols), operand.chunks, strict=True))
         self.unit = operand.matrix.chunk_bytes or operand.matrix.dtype.itemsize
         """Decoded bytes of one chunk."""
-        self.whole_chunks = operand.matrix.chunk_bytes > 0
-        """Whether a chunk is a file; otherwise it is an element of a plain file."""
+        self.whole_chunks = operand.matrix.chunk_bytes > 0 and not operand.matrix.one_file
+        """Whether a chunk is a file; otherwise it is an element of a plain file, or a line of a sparse one."""
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:

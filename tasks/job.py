@@ -42,9 +42,9 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, title="Job")
 
     a: str
-    """Matrix A: a Zarr array (v2 or v3), also at s3://bucket/key, or a .npy file."""
+    """Matrix A: a Zarr array (v2 or v3), also at s3://bucket/key, a .npy file, or a scipy sparse .npz (CSR, CSC)."""
     b: str
-    """Matrix B: a Zarr array (v2 or v3), also at s3://bucket/key, or a .npy file."""
+    """Matrix B: a Zarr array (v2 or v3), also at s3://bucket/key, a .npy file, or a scipy sparse .npz (CSR, CSC)."""
     out: str
     """Where the product goes: a Zarr v3 array, also at s3://bucket/key, that must not exist yet, unless overwrite is set."""
     transpose_a: bool = False

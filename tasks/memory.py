@@ -148,7 +148,8 @@ def strip_rows(cols: int, itemsize: int) -> int:
 
 def _input(problem: Problem) -> dict[str, int]:
     matrices = [problem.a.matrix, problem.b.matrix] + ([problem.add] if problem.add is not None else [])
-    return {"input decoding": max(matrix.scratch_bytes for matrix in matrices)}
+    staying = sum(matrix.scratch_bytes for matrix in matrices if matrix.one_file)  # decoders stay where they were
+    return {"input decoding": staying + max((matrix.scratch_bytes for matrix in matrices if not matrix.one_file), default=0)}
 
 
 def _output(problem: Problem, way: Candidate) -> dict[str, int]:

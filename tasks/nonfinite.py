@@ -92,7 +92,7 @@ def _where(name: str, operand: Operand, place: tuple[int, int, float], origin: t
     row, col = origin[0] + place[0], origin[1] + place[1]
     at = (col, row) if operand.transposed else (row, col)
     chunk = tuple(index // size for index, size in zip(at, operand.matrix.chunks, strict=True))
-    where = f" (chunk {chunk[0]}, {chunk[1]})" if operand.matrix.chunk_bytes else ""
+    where = f" (chunk {chunk[0]}, {chunk[1]})" if operand.matrix.chunk_bytes and not operand.matrix.one_file else ""
     return f"{name} holds {place[2]:.6g} at [{at[0]}, {at[1]}]{where} of {operand.matrix.path}"
 
 

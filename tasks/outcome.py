@@ -51,9 +51,9 @@ class Measurement:
     peak_bytes: int
     """Peak resident bytes of the worker so far."""
     square_a: float
-    """Squared Frobenius norm of the row panel of op(A)."""
+    """Squared Frobenius norm of what the tile read of the row panel of op(A): all of it that does not meet zeros alone."""
     square_b: float
-    """Squared Frobenius norm of the column panel of op(B)."""
+    """Squared Frobenius norm of what it read of the column panel of op(B)."""
     square_c0: float
     """Squared Frobenius norm of this tile of C0."""
     square_residual: float
@@ -86,6 +86,8 @@ class Measurement:
     """Computed twice, because it stood out, and found the same."""
     shares: tuple[Share, ...] = ()
     """What was done for it before `worker` finished it; empty where it did all of it."""
+    owned: tuple[float, float] | None = None
+    """Squared norms of the slabs of A, and of B, that count in this tile and in no other; None where all tiles of a panel read the same."""
 
     @property
     def verdict(self) -> Verdict:

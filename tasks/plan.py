@@ -89,6 +89,20 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """What is left out because a part of A or B is known to be zero."""
+
+    slabs: int
+    """Slabs of all tiles that are neither read nor multiplied."""
+    of: int
+    """Slabs of all tiles."""
+    bytes_read: int
+    """Decoded bytes of A and B that the same walk would read of full matrices, beyond what it reads."""
+    flops: int
+    """Operations; one multiply-add counts 2."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """How C = op(A) op(B) will be computed."""
 
@@ -134,6 +148,8 @@ class Plan:
     """What of the values decided, under a measured guarantee; None where none were looked at."""
     parts: int = 1
     """Parts of k, runs of slabs, that workers sum up apart; the parts of a tile are then added in their order."""
+    skipped: Skipped | None = None
+    """What need not be done; None where nothing is known to be zero."""
 
     @property
     def tiles(self) -> int:
@@ -154,6 +170,12 @@ class Plan:
     def sampled_bytes(self) -> int:
         """Decoded bytes of A and B that were looked at before the plan was made."""
         return self.data.sampled_bytes if self.data else 0
+
+    @property
+    def flops(self) -> int:
+        """Operations that are done."""
+        m, k, n = self.shape
+        return 2 * m * k * n - (self.skipped.flops if self.skipped else 0)
 
     @property
     def bytes_ratio(self) -> float:

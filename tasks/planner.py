@@ -20,6 +20,7 @@ from tasks.plan import Choice, Plan, Prediction, Rung
 from tasks.precision import PROBES, Precision, choose_precisions, fallbacks_of
 from tasks.rounding import Rounding, choose_rounding
 from tasks.search import Fit, Search, first_fastest
+from tasks.sparse_plan import skipped, sparse_lower_bound
 from tasks.survey import Problem
 from tasks.units import format_bytes
 
@@ -91,6 +92,7 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         fallbacks=_fallbacks(search, fit, chosen),
         data=problem.data,
         parts=way.parts,
+        skipped=skipped(problem, way, fit.cost.bytes_read),
     )
 
 
@@ -124,6 +126,8 @@ def _lower_bound(search: Search, fit: Fit) -> int:
     sizes = (problem.a.matrix.dtype.itemsize, problem.b.matrix.dtype.itemsize, np.dtype(way.output.dtype).itemsize)
     on_host = max(search.budget // way.workers - way.layout.base_bytes, 1)
     memory = on_host if way.device == "cpu" else search.hardware.device_memory_bytes
+    if problem.sparse:
+        return sparse_lower_bound(problem, sizes, Team(way.workers, memory, 1.0))
     return lower_bound_bytes(problem.shape, sizes, Team(way.workers, memory, way.largest_share))
 
 

@@ -21,7 +21,7 @@ from tasks.outcome import Measurement
 from tasks.plan import Plan
 from tasks.recipe import Recipe, make_recipe
 from tasks.resume import Unfinished, find_unfinished, input_stamps, require_same, run_record, tile_record
-from tasks.survey import Problem
+from tasks.survey import Problem, require_same_occupancy
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
     check_room(job, problem, plan)
     run_id = new_run_id()
     inputs = input_stamps(problem)
+    require_same_occupancy(problem)
     start = Start((run_record(job, inputs, plan, spec),), seal)
     staging, lease = site_of(job.out).begin(spec, job.durability, run_id, start)
     return Run(run_id, job, problem, hardware, plan, staging, time.time(), lease=lease, inputs=inputs)

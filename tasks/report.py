@@ -66,8 +66,8 @@ class Report:
 
     @property
     def flops_done(self) -> float:
-        """Operations of this run: those of the whole product, in proportion to the tiles computed."""
-        return self.run.problem.flops * len(self.tiles) / max(1, len(self.outcome.measurements))
+        """Operations of this run: those of the whole plan, in proportion to the tiles computed."""
+        return self.run.plan.flops * len(self.tiles) / max(1, len(self.outcome.measurements))
 
     @property
     def verdict(self) -> str:

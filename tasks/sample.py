@@ -64,7 +64,7 @@ def sample(problem: Problem) -> Data | None:
 
 def _blocks(problem: Problem) -> Iterator[Block]:
     """As many as there is room for, each as large as they may be if all are read, or else as the first one may be."""
-    room = SHARE * (problem.a.nbytes + problem.b.nbytes)
+    room = SHARE * (problem.a.stored_bytes + problem.b.stored_bytes)
     sizes = [(depth, lines) for depth in DEPTHS for lines in LINES]
     fitting = (
         [_block(problem, place, size) for place in range(PLACES)]
@@ -91,7 +91,7 @@ def _block(problem: Problem, place: int, size: tuple[int, int]) -> Block:
 
 
 def _step(operand: Operand, side: int, lines: int) -> int:
-    return operand.chunks[side] if operand.matrix.chunk_bytes else lines
+    return operand.chunks[side] if operand.matrix.chunk_bytes and not operand.matrix.one_file else lines
 
 
 def _span(where: tuple[int, int], step: int, most: int) -> Span:

@@ -84,6 +84,7 @@ def plan_section(plan: Plan, problem: Problem) -> dict[str, object]:
         "fallbacks": [asdict(rung) for rung in plan.fallbacks],
         "data": asdict(plan.data) if plan.data else None,
         "integers": integers_line(plan, problem),
+        "skipped": asdict(plan.skipped) if plan.skipped else None,
     }
 
 

@@ -163,7 +163,7 @@ class Search:
         (high, wide), (along_m, along_n) = whole.output.objects, self._along
         for rows, cols in product(edges(m, high, along_m), edges(n, wide, along_n)):
             group = replace(whole, tile=TileShape(rows, cols, k))
-            parts = parts_for(self.job, self.problem.flops, group)
+            parts = parts_for(self.job, self.problem, group)
             if parts and group.tiles <= MOST_TILES:
                 yield replace(group, parts=parts)
 

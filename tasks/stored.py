@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from storage import AnyStaging, open_matrix
+from storage import AnyStaging
 from storage.assess import Assessment
 from tasks.errors import BadInput
 from tasks.job import Job, make_job
@@ -14,7 +14,7 @@ from tasks.outcome import Certificate
 from tasks.plan import Plan
 from tasks.recipe import Recipe, make_recipe, on_rung
 from tasks.resume import read_plan
-from tasks.survey import Operand, Problem
+from tasks.survey import Problem, open_problem, with_occupancy
 
 _CERTIFICATE = TypeAdapter(Certificate)
 
@@ -33,14 +33,10 @@ class Origin:
     def problem(self) -> Problem:
         """The inputs as they are now; raises BadInput where one is missing or no longer has the shape or type that it had."""
         job = self.job
-        problem = Problem(
-            Operand(open_matrix(job.a), job.transpose_a),
-            Operand(open_matrix(job.b), job.transpose_b),
-            open_matrix(job.add) if job.add is not None else None,
-        )
+        problem = open_problem(job)
         if problem.shape != self.plan.shape or problem.b.shape[0] != self.plan.shape[1]:
             raise BadInput(f"{job.a} and {job.b} give a product of another shape than {job.out} has: restore the inputs")
-        return problem
+        return with_occupancy(problem)
 
     def recipes(self, problem: Problem, staging: "AnyStaging") -> tuple[Recipe, ...]:
         """How its tiles were computed, one for each arithmetic; where the certificate names none, any of the plan's may have been used."""

@@ -20,6 +20,7 @@ from tasks.wording import (
     plan_line,
     planned_rounding,
     plural,
+    skipped_words,
 )
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
     moved = predicted.bytes_read + predicted.bytes_written
     lanes = ", ".join(f"{lane} {format_seconds(predicted.lanes.get(lane, 0.0))}" for lane in LANES)
     return [
-        ("work", f"{format_count(problem.flops, 'FLOP')}, {plan.dtype_out} product of {format_bytes(predicted.bytes_written)}"),
+        ("work", f"{format_count(plan.flops, 'FLOP')}, {plan.dtype_out} product of {format_bytes(predicted.bytes_written)}"),
+        *_optional("zeros", skipped_words(plan.skipped)),
         ("plan", plan_line(plan)),
         ("error", error_plan(plan)),
         *_optional("integers", integers_line(plan, problem)),
@@ -174,7 +176,7 @@ def _size(name: str, predicted: int, measured: int, asked: str = "") -> Row:
 
 def _rate(report: "Report") -> Row:
     predicted, seconds = report.run.plan.predicted.seconds, report.clock.seconds
-    expected = report.run.problem.flops / predicted if predicted > 0 else 0.0
+    expected = report.run.plan.flops / predicted if predicted > 0 else 0.0
     reached = report.flops_done / seconds if seconds > 0 else 0.0
     return Row("speed", "", format_count(expected, "FLOP/s"), format_count(reached, "FLOP/s"), change(expected, reached))
 

@@ -5,13 +5,14 @@ later stage asks again whether an operand was transposed: an `Operand` speaks of
 stored matrix accordingly.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from storage import Matrix, open_matrix, require_key, site_of
+from storage import Matrix, occupied, open_matrix, require_key, site_of
 from tasks.errors import BadInput
 from tasks.forecast import Data
 from tasks.job import Job
@@ -46,6 +47,36 @@ class Operand:
         """Decoded bytes of the whole matrix."""
         return self.matrix.shape[0] * self.matrix.shape[1] * self.matrix.dtype.itemsize
 
+    @cached_property
+    def sparse(self) -> bool:
+        """Whether parts of it are known to be zero, or what is not zero is all that is stored."""
+        occupancy = self.matrix.occupancy
+        return occupancy is not None and (occupancy.lines is not None or not occupancy.full)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Decoded bytes of what is stored, padding of edge chunks included where it is known."""
+        return self.matrix.decoded_bytes(slice(None), slice(None)) if self.sparse else self.nbytes
+
+    def held(self, axis: int, edges: NDArray[np.int64], across: tuple[int, int]) -> NDArray[np.bool_]:
+        """For each block between neighbours of `edges` along an axis of op(X): whether it may hold anything within `across`."""
+        return self.matrix.held(1 - axis if self.transposed else axis, edges, across)
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """Edges of the smallest part of a sparse op(X) that is known to be zero or not."""
+        assert self.matrix.occupancy is not None
+        return self._turn(self.matrix.occupancy.cell)
+
+    def blocks(self, row_edges: NDArray[np.int64], col_edges: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Of each block of a sparse op(X) between neighbours of the edges: whether it may hold anything, and its decoded bytes."""
+        held, nbytes = self.matrix.blocks(*self._turn((row_edges, col_edges)))
+        return (held.T, nbytes.T) if self.transposed else (held, nbytes)
+
+    def is_zero(self, rows: tuple[int, int], cols: tuple[int, int]) -> bool:
+        """Whether op(X)[rows, cols] is known to be zero."""
+        return self.sparse and not self.held(0, np.array(rows), cols)[0]
+
     def decoded_bytes(self, rows: slice, cols: slice) -> int:
         """Most bytes that reading op(X)[rows, cols] decodes: whole chunks."""
         return self.matrix.decoded_bytes(*self._turn((rows, cols)))
@@ -73,6 +104,8 @@ class Problem:
     """C0, or None."""
     data: Data | None = None
     """What was sampled of the values; None where headers were enough."""
+    keeps_nonfinite: bool = False
+    """Whether NaN and infinity are to reach the product, also where they meet an absent chunk."""
 
     @property
     def m(self) -> int:
@@ -99,6 +132,11 @@ class Problem:
         """Floating-point operations: one multiply-add counts 2."""
         return 2 * self.m * self.k * self.n
 
+    @cached_property
+    def sparse(self) -> bool:
+        """Whether parts of A or B need be neither read nor multiplied."""
+        return self.a.sparse or self.b.sparse
+
     @property
     def dtypes(self) -> tuple[str, str]:
         """Stored types of A and B."""
@@ -112,22 +150,43 @@ class Problem:
 
 
 def survey(job: Job) -> Problem:
-    """Read the headers of A, B and C0 and check that the product makes sense and OUT can be had.
+    """Read the headers of A, B and C0, see which parts of them are stored, and check that the product makes sense and OUT can be had.
 
     Raises BadInput (missing or foreign paths, shapes that do not fit, OUT that exists or lies inside an input, a key that is not
     known) and Refused (overwrite on a file system that cannot exchange folders).
     """
-    problem = Problem(
-        Operand(open_matrix(job.a), job.transpose_a),
-        Operand(open_matrix(job.b), job.transpose_b),
-        open_matrix(job.add) if job.add is not None else None,
-    )
+    problem = open_problem(job)
     _check_inner(problem)
     _check_added(problem)
     if job.seal is not None:
         require_key(job.seal)
     site_of(job.out).check([path for path in (job.a, job.b, job.add) if path is not None], job.overwrite)
-    return problem
+    return with_occupancy(problem)
+
+
+def open_problem(job: Job) -> Problem:
+    """A, B and C0 of a job by their headers; raises BadInput where one is missing or no matrix."""
+    return Problem(
+        Operand(open_matrix(job.a), job.transpose_a),
+        Operand(open_matrix(job.b), job.transpose_b),
+        open_matrix(job.add) if job.add is not None else None,
+        keeps_nonfinite=job.allow_nonfinite,
+    )
+
+
+def with_occupancy(problem: Problem) -> Problem:
+    """The problem with what is known of which parts of its matrices are stored now."""
+    a, b = (replace(operand, matrix=occupied(operand.matrix)) for operand in (problem.a, problem.b))
+    return replace(problem, a=a, b=b, add=occupied(problem.add) if problem.add is not None else None)
+
+
+def require_same_occupancy(problem: Problem) -> None:
+    """Raise BadInput where other parts of an input are stored than were when it was surveyed, so that its stamp is that of the plan."""
+    now = with_occupancy(problem)
+    pairs = (problem.a.matrix, now.a.matrix), (problem.b.matrix, now.b.matrix), (problem.add, now.add)
+    changed = [before.path for before, after in pairs if before is not None and before != after]
+    if changed:
+        raise BadInput(f"{' and '.join(changed)} lost or got chunks while the product was planned: run again when it is at rest")
 
 
 def _check_inner(problem: Problem) -> None:

@@ -25,6 +25,7 @@ from tasks.product import add_product
 from tasks.proof import tile_bound
 from tasks.recipe import Recipe
 from tasks.resident import peak_resident_bytes
+from tasks.sparsity import slabs_of
 from tasks.walk import Tile
 from tasks.witness import has_changed, signs
 from tasks.workspace import Lanes, Slab, release, workspace_for
@@ -74,6 +75,7 @@ class Work:
         self.lanes = Lanes()
         self.space = workspace_for(recipe)
         self.affected = Affected()
+        self.slabs = slabs_of(recipe, tile)
 
     def multiply(self, slabs: list[int]) -> tuple[Sums, torch.Tensor]:
         """The sums over these slabs, and the probes that belong to them."""
@@ -105,9 +107,13 @@ class Work:
         recipe, tile, space = self.recipe, self.tile, self.space
         sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
         self.lanes.lap("multiply")
-        beta = 0.0
+        beta, chosen = 0.0, self.slabs
         for index in slabs:
+            if chosen is not None and not chosen.needed[index]:
+                continue
             span = recipe.walk.slab(index)
+            space.shelf_a.of_panel(tile.row)
+            space.shelf_b.of_panel(tile.col)
             a, bytes_a = space.shelf_a.take((tile.row, index), recipe.a, tile.rows, span)
             b, bytes_b = space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
             sums.bytes_read += bytes_a + bytes_b
@@ -120,6 +126,8 @@ class Work:
             self._probe_a((a, b), sums, index, span)
             space.device.synchronize()
             self.lanes.lap("verify")
+        if beta == 0.0:
+            sums.accumulator.zero_()
         return sums
 
     def _probe_b(self, b: Slab, probes: torch.Tensor, index: int) -> None:
@@ -160,6 +168,9 @@ class Work:
         sums.residual += seen.product[:, :-1]
         sums.squares_a += a.row_squares
         sums.square_b += b.square
+        if self.slabs is not None:
+            sums.owned_a += float(a.row_squares.sum()) if self.slabs.owned_a[index] else 0.0
+            sums.owned_b += b.square if self.slabs.owned_b[index] else 0.0
 
 
 def _measurement(work: Work, started: float, sums: Sums, checked: Checked) -> Measurement:
@@ -193,6 +204,7 @@ def _measurement(work: Work, started: float, sums: Sums, checked: Checked) -> Me
         typical=checked.rows.typical,
         outlier=checked.rows.outlier,
         outlier_single=checked.rows.single,
+        owned=None if work.slabs is None else (sums.owned_a, sums.owned_b),
     )
 
 

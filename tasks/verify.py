@@ -1,7 +1,8 @@
 """Verify: from the tiles' records to the certificate of the whole product.
 
 Tiles were accepted one by one while they were computed (`tasks.tile`); here their squared norms and residuals are summed.
-Everything is relative to |alpha| ||op(A)||_F ||op(B)||_F + |beta| ||C0||_F, and to 0 when all of it is zero.
+Everything is relative to |alpha| ||op(A)||_F ||op(B)||_F + |beta| ||C0||_F, and to 0 when all of it is zero. Where slabs are skipped,
+what meets nothing but zeros everywhere is in no norm: errors are relative to less then, never to more.
 """
 
 from collections import Counter
@@ -53,8 +54,7 @@ def verify(run: Run, outcome: Outcome) -> Certificate:
 def certify(run: Run, tiles: tuple[Measurement, ...]) -> Certificate:
     """The certificate of these tiles, kept or not."""
     plan, job = run.plan, run.job
-    norm_a = _norm({tile.row: tile.square_a for tile in tiles}.values())
-    norm_b = _norm({tile.col: tile.square_b for tile in tiles}.values())
+    norm_a, norm_b = _norm(_squares_a(tiles)), _norm(_squares_b(tiles))
     norm_c0 = _norm(tile.square_c0 for tile in tiles)
     scale = scale_of((job.alpha, job.beta), (norm_a, norm_b, norm_c0))
     rounding = rounding_of(plan, tiles, scale)
@@ -116,6 +116,17 @@ def _certified(run: Run, tile: Measurement) -> float:
 def _tile_edges(plan: Plan, tile: Measurement) -> tuple[int, int]:
     (top, bottom), (left, right) = (found := walk_of(plan)[tile.index]).rows, found.cols
     return bottom - top, right - left
+
+
+def _squares_a(tiles: tuple[Measurement, ...]) -> Iterable[float]:
+    """Squared norms of parts of A: of its row panels, or of the slabs that each tile is the first to read."""
+    owned = [tile.owned[0] for tile in tiles if tile.owned is not None]
+    return owned or {tile.row: tile.square_a for tile in tiles}.values()
+
+
+def _squares_b(tiles: tuple[Measurement, ...]) -> Iterable[float]:
+    owned = [tile.owned[1] for tile in tiles if tile.owned is not None]
+    return owned or {tile.col: tile.square_b for tile in tiles}.values()
 
 
 def rounding_of(plan: Plan, tiles: tuple[Measurement, ...], scale: float | None) -> Rounded:

@@ -4,8 +4,9 @@ import math
 
 from storage import GOALS
 from tasks.job import Job
-from tasks.plan import Plan
+from tasks.plan import Plan, Skipped
 from tasks.rounding import Rounded, Rounding
+from tasks.units import format_bytes, format_count
 
 RESIDENT = {"C": "only C stays in memory", "A": "the row panel of A stays in memory", "B": "the column panel of B stays in memory"}
 
@@ -99,6 +100,18 @@ def done_rounding(rounded: Rounded) -> str:
         return f"nothing: no row allows it, with {bound(rounded.share)} of the error"
     step = f"2^{math.frexp(rounded.largest_step)[1] - 1}"
     return f"to steps of at most {step}: {bound(rounded.measured)} of the error, {bound(rounded.share)} allowed"
+
+
+def skipped_words(skipped: Skipped | None) -> str:
+    """What a plan leaves out because it is known to be zero; empty where that is nothing.
+
+    >>> skipped_words(Skipped(56, 64, 2**20, 7 * 10**9)), skipped_words(None)
+    ('56 of 64 slabs are skipped: 7.00 GFLOP and 1.00 MiB less to read', '')
+    """
+    if skipped is None or not skipped.slabs:
+        return ""
+    less = f"{format_count(skipped.flops, 'FLOP')} and {format_bytes(skipped.bytes_read)} less to read"
+    return f"{skipped.slabs:,} of {skipped.of:,} slabs are skipped: {less}"
 
 
 def confidence(value: float) -> str:

@@ -73,8 +73,9 @@ class Shelf:
     """The slabs of one operand that are in memory."""
 
     def __init__(self, device: Device, slots: int, elements: int, dtype: torch.dtype) -> None:
-        self._device = device
+        self._device, self._slots = device, slots
         self._table = SlotTable(slots)
+        self._panel: int | None = None
         self._buffers = [device.empty(elements, dtype) for _ in range(slots)]
         self._slabs: dict[int, Slab] = {}
 
@@ -88,6 +89,11 @@ class Shelf:
         count = self._device.fill(target, lambda out: operand.read_into(out, slice(*rows), slice(*cols)))
         self._slabs[slot] = Slab(target.T if operand.transposed else target)
         return self._slabs[slot], count
+
+    def of_panel(self, panel: int) -> None:
+        """Keep slabs of this panel alone from now on: whether one is still here is then known beforehand, whatever was skipped."""
+        if panel != self._panel:
+            self._table, self._panel = SlotTable(self._slots), panel
 
     def forget_probes(self) -> None:
         """Drop the probe products of all slabs: their probes have changed."""

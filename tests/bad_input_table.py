@@ -52,7 +52,18 @@ def old_result(world: World) -> None:
     world.edit("A.zarr/zarr.json", attributes={"gemmflow": {"run_id": "20250101-000000-abcd"}})
 
 
+def two_arrays(world: World) -> None:
+    np.savez(world.folder / "Z.npz", p=E64, q=E64)
+
+
+def flip_a_one(world: World) -> None:
+    """The last of the ones that Z.npz holds."""
+    one = np.ones(1, np.float32).tobytes()
+    world.damage("Z.npz", lambda content: content[: (at := content.rindex(one))] + b"\x01" + content[at + 1 :])
+
+
 X = "multiply X.npy B.zarr C.zarr"
+Z = "multiply Z.npz B.zarr C.zarr"
 STRUCTURED = np.zeros(SHAPE, [("re", "f4"), ("im", "f4")])
 
 HEADERS = [
@@ -76,6 +87,28 @@ HEADERS = [
     ),
     Row("an unknown codec in A", MULTIPLY, 2, ("A.zarr", "pcodec9"), lambda w: w.edit("A.zarr/zarr.json", codecs=[{"name": "pcodec9"}])),
     Row("0-d", X, 2, ("X.npy has 0 dimensions", "2-d"), with_a(np.float32(1))),
+    Row(
+        "sparse of another format",
+        Z,
+        2,
+        ("Z.npz is a sparse matrix in coo format", ".tocsr()"),
+        lambda w: w.npz("Z", format=np.array(b"coo")),
+    ),
+    Row("dense arrays in a .npz", Z, 2, ("Z.npz holds p, q, no scipy sparse matrix", "numpy.save"), two_arrays),
+    Row("sparse without values", Z, 2, ("Z.npz lacks data", "save_npz"), lambda w: w.npz("Z", data=None)),
+    Row("sparse of other rows", Z, 2, ("6 lines (6 x 4) have 4 indptr", "save_npz"), lambda w: w.npz("Z", indptr=np.arange(4))),
+    Row("sparse index out of range", Z, 2, ("Z.npz has index 4 in row 0, but 4 columns",), lambda w: w.npz("Z", indices=np.arange(1, 25))),
+    Row(
+        "sparse rows that end before they start",
+        Z,
+        2,
+        ("damaged indptr",),
+        lambda w: w.npz("Z", indptr=np.array([0, 8, 4, 12, 16, 20, 24])),
+    ),
+    Row("sparse pickles", Z, 2, ("data.npy holds object of shape (24,)",), lambda w: w.npz("Z", data=np.array([None] * 24, object))),
+    Row("sparse of complex numbers", Z, 2, ("Z.npz holds complex128", "convert"), lambda w: w.npz("Z", data=np.ones(24) * 1j)),
+    Row("sparse and truncated", Z, 2, ("Z.npz is a damaged .npz", "restore"), lambda w: (w.npz("Z"), w.damage("Z.npz", lambda b: b[:-9]))),
+    Row("sparse with a flipped bit", Z, 2, ("Z.npz member data.npy fails its checksum", "CRC-32"), lambda w: (w.npz("Z"), flip_a_one(w))),
     Row("1-d", X, 2, ("X.npy has 1 dimension (4,)", "2-d"), with_a(np.ones(4))),
     Row("3-d", X, 2, ("X.npy has 3 dimensions (2, 3, 4)", "2-d"), with_a(np.ones((2, 3, 4)))),
     Row("1-d zarr", "multiply x B.zarr C.zarr", 2, ("1 dimension (4,)", "2-d"), lambda w: w.zarr("x", np.ones(4))),

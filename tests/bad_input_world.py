@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 import zarr
 
 SHAPE_A, SHAPE_B = (6, 4), (4, 5)
@@ -41,6 +42,13 @@ class World:
 
     def npy(self, name: str, values: np.ndarray) -> None:
         np.save(self.folder / name, values)
+
+    def npz(self, name: str, **changes: np.ndarray | None) -> None:
+        """A 6 x 4 CSR matrix of ones, saved as scipy saves it, but for these members; None leaves one out."""
+        whole = scipy.sparse.csr_matrix(np.ones(SHAPE_A, np.float32))
+        members = {name: getattr(whole, name) for name in ("indptr", "indices", "data")}
+        members |= {"format": np.array(b"csr"), "shape": np.array(SHAPE_A)} | changes
+        np.savez(self.folder / name, **{key: value for key, value in members.items() if value is not None})
 
     def text(self, name: str, content: str) -> None:
         (self.folder / name).write_text(content)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse
 import zarr
 
-from storage import OutputSpec, Staging, create_staging, open_matrix
+from storage import OutputSpec, Staging, create_staging, occupied, open_matrix
 from tasks.geometry import blocks
 from tasks.ladder import ARITHMETICS
 from tasks.plan import TileShape
@@ -40,14 +41,22 @@ class Way:
     extra: dict[str, int] = field(default_factory=dict)
 
 
+SPARSE = ("absent2", "absent3", "csr", "csc")
+"""Forms in which what is zero is not stored: Zarr of either version without such chunks, scipy's of either kind."""
+
+
 def write(path: Path, values: np.ndarray, way: Way) -> Path:
     """Store a matrix in the form that `way` asks for."""
+    if way.form in ("csr", "csc"):
+        kind = {"csr": scipy.sparse.csr_matrix, "csc": scipy.sparse.csc_matrix}[way.form]
+        scipy.sparse.save_npz(path.with_suffix(".npz"), kind(values), compressed=bool(values.shape[0] % 2))
+        return path.with_suffix(".npz")
     if way.form == "npy":
         np.save(path.with_suffix(".npy"), values)
         return path.with_suffix(".npy")
     chunks = tuple(min(edge, size) for edge, size in zip(way.in_chunks, values.shape, strict=True))
-    version = 2 if way.form == "zarr2" else 3
-    config = {"write_empty_chunks": True}  # zarr stores no chunk of zeros otherwise, and reading it decodes nothing
+    version = 2 if way.form.endswith("2") else 3
+    config = {"write_empty_chunks": way.form not in SPARSE}  # zarr stores no chunk of zeros otherwise, and reading it decodes nothing
     array = zarr.create_array(path, shape=values.shape, chunks=chunks, dtype=values.dtype, zarr_format=version, config=config)
     array[:] = values
     return path
@@ -58,7 +67,7 @@ def recipe_for(folder: Path, operands: tuple[np.ndarray, np.ndarray], way: Way, 
     folder.mkdir(parents=True, exist_ok=True)
     stored = [operand.T if turned else operand for operand, turned in zip(operands, way.transpose, strict=True)]
     a, b = (
-        Operand(open_matrix(write(folder / name, np.ascontiguousarray(values), way)), turned)
+        Operand(opened(write(folder / name, np.ascontiguousarray(values), way), way), turned)
         for name, values, turned in zip("AB", stored, way.transpose, strict=True)
     )
     (m, k), n = operands[0].shape, operands[1].shape[1]
@@ -89,6 +98,11 @@ def recipe_for(folder: Path, operands: tuple[np.ndarray, np.ndarray], way: Way, 
         allow_nonfinite=way.allow_nonfinite,
         share=way.share,
     )
+
+
+def opened(path: Path, way: Way):
+    """The matrix, with what is known of it where it may lack chunks."""
+    return occupied(open_matrix(path)) if way.form in SPARSE else open_matrix(path)
 
 
 def compute(recipe: Recipe, attempt: int = 0):

@@ -38,7 +38,7 @@ def needs(search, precision, output):
     for rows, cols, (layout, workers), depth, kept in choices:
         tile = TileShape(rows, cols, depth)
         way = Candidate((m, k, n), precision.arithmetic, tile, kept, output, layout, workers, device, PROBES, durability, settles)
-        parts = parts_for(search.job, search.problem.flops, way)
+        parts = parts_for(search.job, search.problem, way)
         way = replace(way, parts=max(1, parts))
         whole = parts == 1 and (depth < k or kept == (True, True))
         if way.tiles <= MOST_TILES and (whole or (parts > 1 and kept == (False, False) and depth < k and way.parts_are_even)):
