@@ -3,14 +3,14 @@
 One worker runs its lanes one after the other (a prefetch thread gains nothing on busy cores), so its time is the sum of
 
     read      decoded bytes / decode rate  +  files opened x seconds a file
-    multiply  2 m k n / rate               +  traffic of the accumulator, read and written once a slab
+    multiply  2 k products / rate          +  traffic of the accumulator, read and written once a slab
               +  traffic of conversions: a slab is read twice (largest values, slices) and its slices written, once a tile
     verify    elements that pass the probes / probe rate; those of B once a worker, where it keeps what it found (`tasks.memory`)
     encode    bytes of C / encode rate
     write     bytes of C / write rate, synced or not, as if compression saved nothing
     (read)    the buffers' first touch: their bytes / page-fault rate, once a worker
 
-and the run takes as long as the worker with most tiles, plus a fixed part.
+and the run takes as long as the worker with most tiles, plus a fixed part. `tasks.work` counts elements.
 """
 
 from dataclasses import dataclass, replace
@@ -23,6 +23,7 @@ from tasks.memory import ITEMSIZE, keeps_probed
 from tasks.plan import TileShape
 from tasks.survey import Problem
 from tasks.walk import planned_chunks
+from tasks.work import Work, least_work, triangle_passes, work_of
 
 SECONDS_PER_FILE = 1.5e-4
 """Open, stat, read and close one chunk file, beyond its bytes."""
@@ -73,7 +74,8 @@ def least_seconds(problem: Problem, way: Candidate) -> float:
 def ideal_seconds(problem: Problem, way: Candidate) -> float:
     """No candidate with this one's arithmetic and workers is estimated below this: perfect balance, one tile, one pass."""
     whole = replace(way, tile=TileShape(problem.m, problem.n, problem.k), kept=(True, True))
-    lanes = cost_of(problem, whole, _reads(slab_costs(problem, whole), (1.0, 1.0)), 0).lanes
+    reads = _reads(slab_costs(problem, whole), (1.0, 1.0 if way.symmetry == "none" else 0.0))
+    lanes = _cost(problem, whole, reads, least_work(whole), 0).lanes
     return sum(lanes.values()) + SECONDS_PER_TILE + FIXED_SECONDS
 
 
@@ -87,14 +89,17 @@ def planned_reads(problem: Problem, way: Candidate) -> Reads:
 
 def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int) -> Cost:
     """Predicted cost where it is known what is read."""
-    m, _, n = problem.shape
+    return _cost(problem, way, reads, work_of(way), host_bytes)
+
+
+def _cost(problem: Problem, way: Candidate, reads: Reads, work: Work, host_bytes: int) -> Cost:
     rates = way.layout.rates
-    bytes_written = m * n * np.dtype(way.output.dtype).itemsize
+    bytes_written = work.written * np.dtype(way.output.dtype).itemsize
     total = {
         "read": reads.nbytes / _decode_rate(problem, way) + reads.files * SECONDS_PER_FILE,
-        "multiply": problem.flops / rates.flops[way.arithmetic.name]
-        + (_accumulator_traffic(way) + _conversion_traffic(problem, way)) / rates.copy,
-        "verify": _probed_elements(problem, way) / rates.probe,
+        "multiply": 2 * problem.k * work.products / rates.flops[way.arithmetic.name]
+        + (_accumulator_traffic(way, work) + _conversion_traffic(problem, way, work)) / rates.copy,
+        "verify": _probed_elements(problem, way, work) / rates.probe,
         "encode": bytes_written / rates.encode[way.output.codec],
         "write": bytes_written / (rates.write if way.durability == "power" else rates.write_unsynced),
     }
@@ -116,6 +121,8 @@ def passes_over_inputs(way: Candidate) -> tuple[float, float]:
     The outer operand changes panel with every strip of the walk; kept, it is read once (and again by each worker that starts
     inside a strip). The inner one is read once a strip, less what is still in memory where the snake turns.
     """
+    if way.symmetry != "none":
+        return triangle_passes(way)
     gm, gn, gk = way.grid
     columns_outside = way.residency == "B"
     strips, length = (gn, gm) if columns_outside else (gm, gn)
@@ -136,25 +143,19 @@ def _decode_rate(problem: Problem, way: Candidate) -> float:
     return min(rates.get(operand.matrix.codec, min(rates.values())) for operand in (problem.a, problem.b))
 
 
-def _accumulator_traffic(way: Candidate) -> float:
-    m, _, n = way.shape
-    return 2.0 * m * n * way.grid[2] * ITEMSIZE[way.arithmetic.accumulate]
+def _accumulator_traffic(way: Candidate, work: Work) -> float:
+    return 2.0 * work.tiles * way.grid[2] * ITEMSIZE[way.arithmetic.accumulate]
 
 
-def _conversion_traffic(problem: Problem, way: Candidate) -> float:
+def _conversion_traffic(problem: Problem, way: Candidate, work: Work) -> float:
     row = way.arithmetic
-    sliced, (of_a, of_b) = row.slices * ITEMSIZE[row.stored_as], _passed_elements(problem, way)
+    sliced, (of_a, of_b) = row.slices * ITEMSIZE[row.stored_as], work.converted
     counted = ((problem.a.matrix.dtype, of_a), (problem.b.matrix.dtype, of_b))
     return sum(count * (2.0 * dtype.itemsize + sliced) for dtype, count in counted if row.converts(dtype.name))
 
 
-def _passed_elements(problem: Problem, way: Candidate) -> tuple[int, int]:
-    """Elements of A and of B, as often as a tile takes them."""
-    return problem.m * problem.k * way.grid[1], problem.k * problem.n * way.grid[0]
-
-
-def _probed_elements(problem: Problem, way: Candidate) -> float:
-    of_a, of_b = _passed_elements(problem, way)
+def _probed_elements(problem: Problem, way: Candidate, work: Work) -> float:
+    of_a, of_b = work.passed
     if keeps_probed(problem.k, way.grid[1], way.probes):
-        of_b = problem.k * problem.n * min(way.grid[0], way.workers)
-    return of_a + of_b + problem.m * problem.n
+        of_b = min(of_b, problem.k * problem.n * min(way.grid[0], way.workers))
+    return of_a + of_b + work.tiles

@@ -69,6 +69,8 @@ class Measurement:
     """Largest sum of a row's error with random signs over `typical`: a wrong element shows whole."""
     confirmed: bool = False
     """Computed twice, because it stood out, and found the same."""
+    copies: int = 1
+    """How often its elements are in the product: 2 where a tile of a symmetric one stands for another, stored or not."""
 
     @property
     def verdict(self) -> Verdict:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 
 from tasks.forecast import Data
 from tasks.rounding import NOT_ROUNDED, Rounding
+from tasks.symmetry import Symmetry, operations, tile_count
 
 Residency = Literal["C", "A", "B"]
 """What stays in memory while the rest streams: only the accumulator, or also the row panel of A, or the column panel of B."""
@@ -128,11 +129,18 @@ class Plan:
     """Better arithmetics, in the order in which a tile that misses max_error tries them."""
     data: Data | None = None
     """What of the values decided, under a measured guarantee; None where none were looked at."""
+    symmetry: Symmetry = "none"
+    """Whether one triangle of a symmetric product is computed, and whether the other one is stored."""
 
     @property
     def tiles(self) -> int:
-        """Tiles of C."""
-        return self.grid[0] * self.grid[1]
+        """Tiles of C that are computed."""
+        return tile_count(self.grid, self.symmetry)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations that the product needs."""
+        return operations(self.shape, self.symmetry)
 
     @property
     def arithmetic_bound(self) -> float:

@@ -38,8 +38,8 @@ class Estimate:
         return Progress(
             tiles_done=self._tiles,
             tiles=self._resumed + expected,
-            flops_done=self._problem.flops * self._tiles / self._plan.tiles,
-            flops=self._problem.flops * (self._resumed + expected) / self._plan.tiles,
+            flops_done=self._plan.flops * self._tiles / self._plan.tiles,
+            flops=self._plan.flops * (self._resumed + expected) / self._plan.tiles,
             bytes_moved=self._bytes,
             seconds=seconds,
             seconds_left=(1 - share) * total,

@@ -5,11 +5,11 @@ below, `tasks.cost.least_seconds` that of one group, so both are opened in the o
 near-ties of the best candidate found: most are never opened, and the choice is the same as if all were.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
-from math import inf, prod
+from math import inf, lcm
 from operator import itemgetter
 
 from storage import OutputSpec
@@ -25,6 +25,7 @@ from tasks.options import crews, depths, edges, outputs
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.survey import Problem
+from tasks.symmetry import tile_count
 
 NEAR_TIE = 0.02
 """Candidates whose times differ by less are equal: `first_fastest` says which is taken."""
@@ -119,12 +120,17 @@ class Search:
         k, tile, way = self.problem.k, group.tile, group
         panels = tile.rows * self.problem.a.matrix.dtype.itemsize, tile.cols * self.problem.b.matrix.dtype.itemsize
         room = self._room(group) - tile.rows * tile.cols * ITEMSIZE[way.arithmetic.accumulate]
-        for kept in _KEPT if room > 0 else ():
+        for kept in self._kept if room > 0 else ():
             left = room - sum(k * panel for panel, stays in zip(panels, kept, strict=True) if stays)
             streamed = sum(panel for panel, stays in zip(panels, kept, strict=True) if not stays)
             deepest = k if streamed == 0 and left >= 0 else min(k - 1, left // streamed) if streamed else 0
             if deepest >= 1:
                 yield with_slabs(way, deepest, kept)
+
+    @property
+    def _kept(self) -> tuple[tuple[bool, bool], ...]:
+        """Panels that may stay: a triangle is walked by rows, where a panel of B alone would be of no use."""
+        return _KEPT if self.problem.symmetry == "none" else tuple(kept for kept in _KEPT if kept != (False, True))
 
     def _room(self, group: Candidate) -> int:
         """Bytes of one worker for matrices, at most."""
@@ -149,25 +155,34 @@ class Search:
         """All of the product as one tile."""
         m, k, n = self.problem.shape
         tile, workers, settles = TileShape(m, n, k), (*crew, self.hardware.device), candidates(self.job, output.dtype)
-        return Candidate((m, k, n), precision.arithmetic, tile, _KEPT[-1], output, *workers, PROBES, self.job.durability, settles)
+        run = PROBES, self.job.durability, settles, self.problem.symmetry
+        return Candidate((m, k, n), precision.arithmetic, tile, _KEPT[-1], output, *workers, *run)
 
     def _groups(self, whole: Candidate) -> Iterator[Candidate]:
         """A candidate for each choice of tile edges, with k in one slab."""
         m, k, n = self.problem.shape
-        for rows, cols in product(edges(m, whole.output.objects[0]), edges(n, whole.output.objects[1])):
-            if whole.workers <= blocks(m, rows) * blocks(n, cols) <= MOST_TILES:
+        for rows, cols in self._edges(whole.output):
+            if whole.workers <= tile_count((blocks(m, rows), blocks(n, cols)), whole.symmetry) <= MOST_TILES:
                 yield replace(whole, tile=TileShape(rows, cols, k))
 
     @cached_property
     def _crews(self) -> list[tuple[Layout, int]]:
         m, _, n = self.problem.shape
         *_, finest = outputs(self.job, (m, n), "float64")
-        rows, cols = finest.objects
-        counts = product({blocks(m, edge) for edge in edges(m, rows)}, {blocks(n, edge) for edge in edges(n, cols)})
-        return crews(self.job, self.hardware, max(tiles for tiles in map(prod, counts) if tiles <= MOST_TILES))
+        grids = {(blocks(m, rows), blocks(n, cols)) for rows, cols in self._edges(finest)}
+        counts = (tile_count(grid, self.problem.symmetry) for grid in grids)
+        return crews(self.job, self.hardware, max(tiles for tiles in counts if tiles <= MOST_TILES))
+
+    def _edges(self, output: OutputSpec) -> Iterable[tuple[int, int]]:
+        """Rows and columns of tiles to try: of a triangle squares, which are whole files both as they are and turned."""
+        (m, n), (height, width) = output.shape, output.objects
+        if self.problem.symmetry != "none":
+            return ((edge, edge) for edge in edges(m, lcm(height, width)))
+        return product(edges(m, height), edges(n, width))
 
     def _outputs(self, precision: Precision) -> Iterator[OutputSpec]:
-        return outputs(self.job, (self.problem.m, self.problem.n), precision.dtype_out)
+        found = outputs(self.job, (self.problem.m, self.problem.n), precision.dtype_out)
+        return (replace(output, lower=True) for output in found) if self.problem.symmetry == "triangle" else found
 
     def _least_need(self, group: Candidate) -> Need:
         """With the shallowest slabs, and no panel kept."""

@@ -37,6 +37,7 @@ class Origin:
             Operand(open_matrix(job.a), job.transpose_a),
             Operand(open_matrix(job.b), job.transpose_b),
             open_matrix(job.add) if job.add is not None else None,
+            symmetry=self.plan.symmetry,
         )
         if problem.shape != self.plan.shape or problem.b.shape[0] != self.plan.shape[1]:
             raise BadInput(f"{job.a} and {job.b} give a product of another shape than {job.out} has: restore the inputs")

@@ -6,6 +6,7 @@ from tasks.integers import integers_line
 from tasks.outcome import Certificate
 from tasks.plan import LANES, Plan
 from tasks.survey import Problem
+from tasks.symmetry import symmetry_words
 from tasks.tables import Row
 from tasks.units import format_bytes, format_count, format_seconds
 from tasks.wording import (
@@ -66,7 +67,8 @@ def plan_row(report: "Report") -> tuple[str, str]:
     """The plan that was followed, and what computed the tiles where that was not all in the planned arithmetic."""
     planned, used = report.run.plan, report.certificate.arithmetics
     instead = f"; computed were {_used(report.certificate)}" if used and set(used) != {planned.arithmetic} else ""
-    return "plan", plan_line(planned) + instead
+    symmetric = f"; {words}" if (words := symmetry_words(planned.shape, planned.symmetry)) else ""
+    return "plan", plan_line(planned) + instead + symmetric
 
 
 def _used(certificate: Certificate) -> str:
@@ -103,7 +105,8 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
     moved = predicted.bytes_read + predicted.bytes_written
     lanes = ", ".join(f"{lane} {format_seconds(predicted.lanes.get(lane, 0.0))}" for lane in LANES)
     return [
-        ("work", f"{format_count(problem.flops, 'FLOP')}, {plan.dtype_out} product of {format_bytes(predicted.bytes_written)}"),
+        ("work", f"{format_count(plan.flops, 'FLOP')}, {plan.dtype_out} product of {format_bytes(predicted.bytes_written)}"),
+        *_optional("symmetry", symmetry_words(plan.shape, plan.symmetry)),
         ("plan", plan_line(plan)),
         ("error", error_plan(plan)),
         *_optional("integers", integers_line(plan, problem)),
@@ -174,7 +177,7 @@ def _size(name: str, predicted: int, measured: int, asked: str = "") -> Row:
 
 def _rate(report: "Report") -> Row:
     predicted, seconds = report.run.plan.predicted.seconds, report.clock.seconds
-    expected = report.run.problem.flops / predicted if predicted > 0 else 0.0
+    expected = report.run.plan.flops / predicted if predicted > 0 else 0.0
     reached = report.flops_done / seconds if seconds > 0 else 0.0
     return Row("speed", "", format_count(expected, "FLOP/s"), format_count(reached, "FLOP/s"), change(expected, reached))
 

@@ -15,6 +15,7 @@ from storage import Matrix, open_matrix, require_key, site_of
 from tasks.errors import BadInput
 from tasks.forecast import Data
 from tasks.job import Job
+from tasks.symmetry import Symmetry, symmetry_of
 
 T = TypeVar("T")
 
@@ -73,6 +74,8 @@ class Problem:
     """C0, or None."""
     data: Data | None = None
     """What was sampled of the values; None where headers were enough."""
+    symmetry: Symmetry = "none"
+    """Whether one triangle is enough to compute, and what is to be stored."""
 
     @property
     def m(self) -> int:
@@ -96,7 +99,7 @@ class Problem:
 
     @cached_property
     def flops(self) -> int:
-        """Floating-point operations: one multiply-add counts 2."""
+        """Floating-point operations of the whole product, symmetric or not: one multiply-add counts 2."""
         return 2 * self.m * self.k * self.n
 
     @property
@@ -117,10 +120,12 @@ def survey(job: Job) -> Problem:
     Raises BadInput (missing or foreign paths, shapes that do not fit, OUT that exists or lies inside an input, a key that is not
     known) and Refused (overwrite on a file system that cannot exchange folders).
     """
+    a, b = open_matrix(job.a), open_matrix(job.b)
     problem = Problem(
-        Operand(open_matrix(job.a), job.transpose_a),
-        Operand(open_matrix(job.b), job.transpose_b),
+        Operand(a, job.transpose_a),
+        Operand(b, job.transpose_b),
         open_matrix(job.add) if job.add is not None else None,
+        symmetry=symmetry_of(job, a, b),
     )
     _check_inner(problem)
     _check_added(problem)

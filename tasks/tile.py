@@ -3,6 +3,7 @@
     for each k slab:   read A and B  ->  C += A B  ->  R += A (B G)
     then:              scale, add C0, round  ->  R -= C G  ->  accept or refuse  ->  encode, write aside, rename
 
+A tile on the diagonal of a symmetric product takes its slabs of B from those of A and multiplies half (`tasks.syrk`).
 A refused tile writes nothing. NaN and infinity in the inputs show in the verifier's own sums and end the run, unless the
 job allows them: then the rows and columns that they reach stand outside the check.
 """
@@ -19,12 +20,14 @@ from distributed import get_worker
 from tasks import probing
 from tasks.check import Checked, Sums, check
 from tasks.epilogue import store_tile
+from tasks.mirror import written_elements
 from tasks.nonfinite import Affected, bad_places, input_error
 from tasks.outcome import Measurement
 from tasks.product import add_product
 from tasks.proof import tile_bound
 from tasks.recipe import Recipe
 from tasks.resident import peak_resident_bytes
+from tasks.syrk import add_symmetric_product, fill_upper
 from tasks.walk import Tile
 from tasks.witness import has_changed, signs
 from tasks.workspace import Lanes, Slab, release, workspace_for
@@ -69,6 +72,7 @@ class _Work:
         self.lanes = Lanes()
         self.space = workspace_for(recipe)
         self.affected = Affected()
+        self.diagonal = recipe.walk.is_diagonal(tile.row, tile.col)
 
     def multiply(self) -> tuple[Sums, torch.Tensor]:
         """The finished sums and the probes that belong to them."""
@@ -99,10 +103,13 @@ class _Work:
         for index in recipe.walk.slabs(tile):
             span = recipe.walk.slab(index)
             a, bytes_a = space.shelf_a.take((tile.row, index), recipe.a, tile.rows, span)
-            b, bytes_b = space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
+            b, bytes_b = (a.as_b, 0) if self.diagonal else space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
             sums.bytes_read += bytes_a + bytes_b
             self.lanes.lap("read")
-            add_product(space.method, sums.accumulator, *space.prepared(a.values, b.values), beta)
+            if self.diagonal:
+                add_symmetric_product(space.method, sums.accumulator, space.prepared_a(a.values), beta)
+            else:
+                add_product(space.method, sums.accumulator, *space.prepared(a.values, b.values), beta)
             beta = 1.0
             space.device.synchronize()
             self.lanes.lap("multiply")
@@ -110,6 +117,9 @@ class _Work:
             self._probe_a((a, b), sums, index, span)
             space.device.synchronize()
             self.lanes.lap("verify")
+        if self.diagonal:
+            fill_upper(sums.accumulator)
+            self.lanes.lap("multiply")
         return sums
 
     def _probe_b(self, b: Slab, probes: torch.Tensor, index: int) -> None:
@@ -165,7 +175,7 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked) -> M
         finished=time.time(),
         lanes=work.lanes.seconds,
         bytes_read=sums.bytes_read,
-        bytes_written=sums.accumulator.numel() * np.dtype(work.recipe.staging.spec.dtype).itemsize,
+        bytes_written=written_elements(recipe.walk, recipe.staging.spec, tile) * np.dtype(recipe.staging.spec.dtype).itemsize,
         peak_bytes=peak_resident_bytes(),
         square_a=float(sums.squares_a.sum()),
         square_b=sums.square_b,
@@ -183,6 +193,7 @@ def _measurement(work: _Work, started: float, sums: Sums, checked: Checked) -> M
         typical=checked.rows.typical,
         outlier=checked.rows.outlier,
         outlier_single=checked.rows.single,
+        copies=recipe.walk.copies(tile.row, tile.col),
     )
 
 
