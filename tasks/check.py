@@ -79,7 +79,7 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
     wanted = probing.Wanted(norms=recipe.share > 0, clean=recipe.allow_nonfinite)
     seen = probing.apply(sums.accumulator, probes, wanted)
     room = _room(recipe, sums, added.row_squares)
-    rounded = _snap(recipe, tile, sums.accumulator, step_limits(room, seen.row_squares, sums.accumulator.shape[1]))
+    rounded = _snap(recipe, sums.accumulator, (room, seen.row_squares), one_step=recipe.walk.is_diagonal(tile.row, tile.col))
     stored = seen if rounded.exponent is None else probing.apply(sums.accumulator, probes, replace(wanted, norms=False))
     expected = recipe.alpha * sums.residual + recipe.beta * added.product
     residual = _residual(expected, stored, affected)
@@ -138,12 +138,15 @@ def _safe(norms: torch.Tensor) -> torch.Tensor:
     return torch.where(norms >= LEAST_SAFE_NORM, norms, 0.0)
 
 
-def _snap(recipe: Recipe, tile: Tile, values: torch.Tensor, limits: torch.Tensor) -> Snapped:
-    """Round each row to the largest step within its limit, in place; a tile that is symmetric to one step, so that it stays so."""
+def _snap(recipe: Recipe, values: torch.Tensor, known: tuple[torch.Tensor, torch.Tensor], one_step: bool) -> Snapped:
+    """Round each row within its room, in place; all of a symmetric tile to the finest of its steps, so that it stays symmetric.
+
+    `known` are the rows' room and their squared norms.
+    """
     if recipe.share == 0:
         return untouched(values)
-    one = recipe.walk.is_diagonal(tile.row, tile.col)
-    return snap(values, limits.amin().expand_as(limits) if one else limits, recipe.staging.spec.dtype)
+    limits = step_limits(*known, values.shape[1])
+    return snap(values, limits.amin().expand_as(limits) if one_step else limits, recipe.staging.spec.dtype)
 
 
 def thresholds(recipe: Recipe, sums: Sums, probes: torch.Tensor, squares_c0: torch.Tensor) -> torch.Tensor:

@@ -75,7 +75,7 @@ def ideal_seconds(problem: Problem, way: Candidate) -> float:
     """No candidate with this one's arithmetic and workers is estimated below this: perfect balance, one tile, one pass."""
     whole = replace(way, tile=TileShape(problem.m, problem.n, problem.k), kept=(True, True))
     reads = _reads(slab_costs(problem, whole), (1.0, 1.0 if way.symmetry == "none" else 0.0))
-    lanes = _cost(problem, whole, reads, least_work(whole), 0).lanes
+    lanes = cost_of(problem, whole, reads, 0, least_work(whole)).lanes
     return sum(lanes.values()) + SECONDS_PER_TILE + FIXED_SECONDS
 
 
@@ -87,13 +87,9 @@ def planned_reads(problem: Problem, way: Candidate) -> Reads:
     return Reads(sum(count * cost.unit for count, cost in counted), sum(count for count, cost in counted if cost.whole_chunks))
 
 
-def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int) -> Cost:
-    """Predicted cost where it is known what is read."""
-    return _cost(problem, way, reads, work_of(way), host_bytes)
-
-
-def _cost(problem: Problem, way: Candidate, reads: Reads, work: Work, host_bytes: int) -> Cost:
-    rates = way.layout.rates
+def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int, work: Work | None = None) -> Cost:
+    """Predicted cost where it is known what is read, and how much there is to do: by default what the candidate's tiles do."""
+    work, rates = work or work_of(way), way.layout.rates
     bytes_written = work.written * np.dtype(way.output.dtype).itemsize
     total = {
         "read": reads.nbytes / _decode_rate(problem, way) + reads.files * SECONDS_PER_FILE,
