@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from storage import Matrix, open_matrix, require_key, site_of
+from storage import Matrix, is_url, open_matrix, require_key, site_of
+from storage.result import is_triangle
 from tasks.errors import BadInput
 from tasks.forecast import Data
 from tasks.job import Job
@@ -129,10 +130,17 @@ def survey(job: Job) -> Problem:
     )
     _check_inner(problem)
     _check_added(problem)
+    _check_whole(job)
     if job.seal is not None:
         require_key(job.seal)
     site_of(job.out).check([path for path in (job.a, job.b, job.add) if path is not None], job.overwrite)
     return problem
+
+
+def _check_whole(job: Job) -> None:
+    for name, path in (("A", job.a), ("B", job.b), ("C0", job.add)):
+        if path is not None and not is_url(path) and is_triangle(path):
+            raise BadInput(f"{name} {path} is a triangle of a symmetric product, the rest of it is not stored: make it with --store full")
 
 
 def _check_inner(problem: Problem) -> None:
