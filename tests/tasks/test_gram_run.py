@@ -22,6 +22,7 @@ from tasks.report import Clock, make_report, plan_text
 from tasks.resume import plan_or_resume, read_plan
 from tasks.run import multiply
 from tasks.survey import survey
+from tasks.tilemap import tile_map
 from tasks.verify import verify
 from tests.tasks.test_doubtful_run import EACH, FAINT, heal, on_first
 from tests.tasks.test_measured_run import ASKED, one_way, slow_floats
@@ -148,6 +149,8 @@ def test_plan_and_report_name_the_symmetry_and_the_operations_saved(tmp_path, cl
     assert words in plan_text(run.plan, run.problem).replace("\n", " ").replace("  ", "")
     report = make_report(run, outcome, certificate, stored, Clock(1.0, 2.0))
     assert words in report.to_markdown() and words in render_html(report)
+    assert "7 x 7 tiles. One triangle was computed." in render_html(report) and "Seconds of 28 tiles by place" in render_html(report)
+    assert "mirror image" in render_html(report) and "resumed" not in tile_map(report).svg
     assert "C = A Aᵀ in" in report.to_text()
     document = report.to_json()
     assert document["plan"]["symmetry"] == part
