@@ -3,7 +3,8 @@
     from flows import multiply, analyze
     report = multiply(a="A.zarr", b="B.zarr", out="C.zarr", memory="4GiB")
 
-    multiply, analyze    the two calls      workflow    the same as a Prefect flow     stages    what both are made of
+    multiply, analyze    the two calls; gram multiplies a matrix with its transpose
+    workflow    the same as a Prefect flow     stages    what both are made of
     engine, server       Prefect without a trace            session, pool    what several runs share
     cli, options         the command line, generated from the values
 
@@ -16,6 +17,7 @@ if started_as_command():  # before the slow imports below
     prepare()
 
 from flows.analyze import Analysis, analyze
+from flows.gram import gram
 from flows.multiply import multiply
 
-__all__ = ["Analysis", "analyze", "multiply"]
+__all__ = ["Analysis", "analyze", "gram", "multiply"]

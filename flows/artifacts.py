@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from flows.sending import Send, Sender
+from tasks.symmetry import symmetry_words
 from tasks.units import format_bytes, format_count, format_seconds
 from tasks.wording import codec_words, files_line, planned_rounding
 
@@ -124,6 +125,8 @@ def plan_rows(plan: "Plan") -> list[dict[str, str]]:
         "peak memory": f"{format_bytes(predicted.peak_memory_bytes)} of {format_bytes(plan.memory_limit)}",
         "error": f"{predicted.error_bound:.3g} of {plan.max_error:.3g} asked",
     }
+    if plan.symmetry != "none":
+        facts["symmetry"] = symmetry_words(plan.shape, plan.symmetry)
     if plan.rounding.mode != "no":
         facts["rounding before storage"] = planned_rounding(plan.rounding)
     lanes = {f"seconds to {lane}": format_seconds(seconds) for lane, seconds in predicted.lanes.items()}

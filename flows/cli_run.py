@@ -1,4 +1,4 @@
-"""Commands that compute: multiply, analyze, batch, demo."""
+"""Commands that compute: multiply, gram, analyze, batch, demo."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from flows.analyze import with_some_out
 from flows.batch import read_jobs, run_batch, summary_json, summary_text, worst
 from flows.demo import DemoSize, run_demo
 from flows.engine import run_job
+from flows.gram import GramJob, gram_job
 from flows.options import Group, Manner, Output, Running, command
 from flows.session import Session, open_session, say_nothing
 from flows.show import answer, check_places, show_report, tell
@@ -29,6 +30,7 @@ class BatchFile(BaseModel):
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     command(app, "multiply", Group(Job, "Job"), Group(Manner, "How it runs and what it shows"))(multiply)
+    command(app, "gram", Group(GramJob, "Job"), Group(Manner, "How it runs and what it shows"))(gram)
     command(app, "analyze", Group(Job, "Job", optional=("out",), complete=with_some_out), Group(Output, "What it shows"))(analyze)
     command(app, "batch", Group(BatchFile), Group(Running, "How it runs and what it shows"))(batch)
     command(app, "demo", Group(DemoSize, "Size"), Group(Manner, "How it runs and what it shows"))(demo)
@@ -45,6 +47,15 @@ def multiply(job: Job, manner: Manner) -> int:
         report = run_job(job, manner.direct, approve)
     show_report(report, manner)
     return 0
+
+
+def gram(asked: BaseModel, manner: Manner) -> int:
+    """Multiply a matrix with its own transpose: OUT = X Xᵀ, or Xᵀ X, in half the operations of multiply.
+
+    One triangle is computed. OUT holds all of the product, symmetric to the last bit, or with --store triangle only what reaches the
+    diagonal from below.
+    """
+    return multiply(gram_job(**asked.model_dump(exclude_unset=True)), manner)
 
 
 def analyze(job: Job, output: Output) -> int:

@@ -42,6 +42,7 @@ METAVARS = {
     "round": "MODE",
     "seal": "KEY-ID",
     "shard": "ROWS,COLS",
+    "store": "full|triangle",
     "workers": "N",
 }
 """What stands for a value in the help, where the type alone says too little."""

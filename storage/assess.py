@@ -10,7 +10,7 @@ from functools import cached_property
 from storage.errors import BadInput, CorruptData, MetadataLost
 from storage.manifest import CERTIFICATE, HEADER, MANIFEST, METADATA, Manifest, blank_root, with_root
 from storage.object_files import overhead, read_object
-from storage.output import OutputSpec
+from storage.output import LOWER, OutputSpec
 from storage.record import digest
 from storage.result import Result
 from storage.seal import Seal, unsound_headers
@@ -72,13 +72,13 @@ class Assessment:
         sharded = outer["name"] == "sharding_indexed"
         height, width = outer["configuration"]["chunk_shape"] if sharded else files
         shard, sealed = files if sharded else None, self.seal is not None
-        return OutputSpec((rows, cols), document["data_type"], (height, width), str(storage["codec"]), shard, sealed)
+        lower = storage.get("part") == LOWER
+        return OutputSpec((rows, cols), document["data_type"], (height, width), str(storage["codec"]), shard, sealed, lower=lower)
 
     @property
     def keys(self) -> list[str]:
         """Keys of all files, in the order of the grid."""
-        rows, cols = self.spec.grid
-        return [f"c/{row}/{col}" for row in range(rows) for col in range(cols)]
+        return self.spec.keys
 
 
 def assess(result: Result) -> Assessment:

@@ -19,13 +19,12 @@ The text of a manifest, in the order of the chunk grid, numbers decimal, checksu
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import CorruptData
 from storage.folder import Folder
-from storage.grid import Pair
 from storage.object_files import read_object, write_object
 from storage.record import HASH_DIGITS, VALUES_DIGITS, ChunkRecord, digest
 from storage.seal import Seal
@@ -89,11 +88,10 @@ class Manifest:
         return found
 
 
-def ordered(chunks: Iterable[ChunkRecord], grid: Pair) -> tuple[ChunkRecord, ...]:
-    """The records in the order of the grid; raises ValueError where one is missing, doubled or not of this grid."""
+def ordered(chunks: Iterable[ChunkRecord], keys: Sequence[str]) -> tuple[ChunkRecord, ...]:
+    """The records in the order of the array's `keys`; raises ValueError where one is missing, doubled or none of them."""
     given = tuple(chunks)
     known = {chunk.key: chunk for chunk in given}
-    keys = [f"c/{row}/{col}" for row in range(grid[0]) for col in range(grid[1])]
     if known.keys() != set(keys) or len(given) != len(keys):
         raise ValueError(f"there are {len(given)} records of {len(known)} chunks, the grid has {len(keys)}: they do not match")
     return tuple(known[key] for key in keys)

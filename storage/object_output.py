@@ -188,7 +188,7 @@ def certify_objects(
     staging: ObjectStaging, certificate: dict[str, object], chunks: Iterable[ChunkRecord], notes: tuple[str, ...] = ()
 ) -> str:
     """Put certificate and manifest beside the chunks; returns the root, which stands for every bit of the result."""
-    every = ordered(chunks, staging.spec.grid)
+    every = ordered(chunks, staging.spec.keys)
     document = json.loads(make_header(staging.spec, staging.run_id))
     metadata = render_metadata(document, {**certificate, "run_id": staging.run_id})
     manifest = Manifest(len(metadata), digest(metadata), every, notes).render()

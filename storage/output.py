@@ -11,6 +11,9 @@ from storage.grid import grid_shape
 from storage.matrix import ACCEPTED
 from storage.shard import Shards
 
+LOWER = "lower triangle"
+"""What a certificate calls the part that is stored where `OutputSpec.lower` is set."""
+
 SMALLEST_CHUNK_BYTES = 4 << 20
 USUAL_CHUNK_BYTES = 16 << 20
 
@@ -33,6 +36,8 @@ class OutputSpec:
     """Whether every file is encrypted; shards are not."""
     remote: bool = False
     """Whether chunks go to an object store, each in one piece."""
+    lower: bool = False
+    """Whether files wholly above the diagonal are left out, the array being symmetric: they read as the fill value."""
 
     def __post_init__(self) -> None:
         if self.stored not in ACCEPTED:
@@ -47,6 +52,13 @@ class OutputSpec:
             raise BadInput(f"shard {self.shard} must be whole multiples of chunks {self.chunks} in both directions")
         if self.shard and self.sealed:
             raise BadInput("sealed results have no shards: leave out seal or shard")
+        if self.lower and self.shape[0] != self.shape[1]:
+            raise BadInput(f"a product of {self.shape[0]} x {self.shape[1]} has no triangle: store it full")
+        if self.lower and self.stored.kind != "f":
+            raise BadInput(
+                f"a triangle of {self.dtype} cannot be stored: what is left out would read as 0, which may be a value, and not as NaN; "
+                "give --store full or --dtype-out float64"
+            )
         resolve_codec(self.codec).require(self.stored)
 
     @property
@@ -78,6 +90,32 @@ class OutputSpec:
     def grid(self) -> tuple[int, int]:
         """Files along rows and columns."""
         return grid_shape(self.shape, self.objects)
+
+    def holds(self, row: int, col: int) -> bool:
+        """Whether the file at a place of `grid` is written: all are, or those with an element on or below the diagonal."""
+        (height, width), rows = self.objects, self.shape[0]
+        return not self.lower or min((row + 1) * height, rows) > col * width
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Places of all files that are written, in the order of the grid."""
+        rows, cols = self.grid
+        return [(row, col) for row in range(rows) for col in range(cols) if self.holds(row, col)]
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all files that are written, in the order of the grid."""
+        return [f"c/{row}/{col}" for row, col in self.places]
+
+    @property
+    def elements(self) -> int:
+        """Elements that are written, without padding."""
+        (rows, cols), (height, width) = self.shape, self.objects
+        if not self.lower:
+            return rows * cols
+        stops = np.minimum(np.arange(height, rows + height, height), rows)
+        held = np.minimum(-(-stops // width) * width, cols)
+        return int((np.diff(stops, prepend=0) * held).sum())
 
     @property
     def compression(self) -> Codec:

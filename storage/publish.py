@@ -59,7 +59,7 @@ def certify(staging: Staging, certificate: dict[str, object], chunks: Iterable[C
     The certificate gets the run's id, by which `is_published` knows it. Raises ValueError where the chunks are not those of the array
     or the certificate is not JSON, TakenOver, DiskFull, GemmflowError.
     """
-    array, every = Path(staging.array), ordered(chunks, staging.spec.grid)
+    array, every = Path(staging.array), ordered(chunks, staging.spec.keys)
     try:
         document = json.loads(read_object(LocalFolder(staging.array), HEADER, staging.seal))
         metadata = render_metadata(document, {**certificate, "run_id": staging.run_id})

@@ -73,6 +73,6 @@ def amend(staging: Staging, found: Assessment, certificate: dict[str, object], c
 def _write(staging: Staging, metadata: bytes, chunks: Iterable[ChunkRecord], notes: tuple[str, ...]) -> str:
     array = Path(staging.array)
     try:
-        return write_manifest(array, metadata, ordered(chunks, staging.spec.grid), notes, staging.seal)
+        return write_manifest(array, metadata, ordered(chunks, staging.spec.keys), notes, staging.seal)
     except OSError as error:
         raise write_error(array, error) from error

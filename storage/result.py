@@ -20,6 +20,7 @@ from storage.formats import open_folder, open_matrix
 from storage.manifest import CERTIFICATE, HEADER, Manifest, read_manifest
 from storage.matrix import Matrix
 from storage.object_files import read_object
+from storage.output import LOWER
 from storage.seal import Seal, find_seal
 
 _TRIES = 3
@@ -106,6 +107,15 @@ def read_certificate(out: str | Path) -> dict[str, object]:
     if not out.exists():
         raise BadInput(f"{out} does not exist: check the path")
     return _certificate(LocalFolder(str(out)), out, _opened_seal(out, out))
+
+
+def is_triangle(out: str | Path) -> bool:
+    """Whether a local array is a result of which only one triangle is stored; False where it is none, or cannot tell."""
+    try:
+        part = read_certificate(out)["storage"]
+    except (GemmflowError, KeyError):
+        return False
+    return isinstance(part, dict) and part.get("part") == LOWER
 
 
 def _hold(out: Path) -> int:

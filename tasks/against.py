@@ -5,6 +5,7 @@ For each tile column j a new G_j is drawn and, slab by slab of what is stored,
     B_j G_j  ->  alpha A_i (B_j G_j) + beta C0_ij G_j  against  C_ij G_j           for each tile row i
 
 so that A, B and C are read once (A once for every GROUP_BYTES of probed columns), and a product of n columns costs that of a few.
+Of a symmetric product the tiles on and below the diagonal are probed, and those above are compared with them, bit for bit.
 Two things are asked, see tasks.probes. Of each tile: is it within the bound of the arithmetic that computed it? A result does not say
 which one that was, so the loosest counts of those that any of its tiles was computed in. Of the whole product: is its error surely more
 than was accepted? Each says so of a sound product with a probability of FALSE_ALARM at most.
@@ -21,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from storage import Matrix
 from tasks import probing
 from tasks.check import Sums, stored_thresholds
+from tasks.lower import is_mirrored, read_lower
 from tasks.outcome import Certificate
 from tasks.probes import CONFIDENCE, FALSE_ALARM, LEAST_SAFE_NORM, SIGNS, error_floor, scale_of
 from tasks.recipe import Recipe
@@ -112,7 +114,7 @@ def _probed(look: _Look, certificate: Certificate) -> Against:
     size = max(1, GROUP_BYTES // (8 * recipe.walk.shape[1] * (recipe.probes + SIGNS)))
     while group := list(islice(columns, size)):
         for place, residual, excess in _rows(look, group):
-            squares, worst = squares + residual, max(worst, excess)
+            squares, worst = squares + recipe.walk.copies(*place) * residual, max(worst, excess)
             if excess > 1.0:
                 tiles.append(place)
     norms = certificate.norm_a, certificate.norm_b, certificate.norm_c0
@@ -160,7 +162,7 @@ def _rows(look: _Look, group: list[_Columns]) -> Iterator[tuple[tuple[int, int],
     recipe = look.recipe
     walk, width = recipe.walk, recipe.probes + SIGNS
     right = torch.cat([columns.product for columns in group], dim=1)
-    for row in range(walk.grid[0]):
+    for row in range(group[0].col if walk.is_diagonal(0, 0) else 0, walk.grid[0]):
         rows = row * walk.tile.rows, min((row + 1) * walk.tile.rows, walk.shape[0])
         summed = torch.zeros(rows[1] - rows[0], right.shape[1], dtype=torch.float64)
         squares, bad = torch.zeros(rows[1] - rows[0], dtype=torch.float64), torch.zeros(rows[1] - rows[0], dtype=torch.bool)
@@ -173,6 +175,8 @@ def _rows(look: _Look, group: list[_Columns]) -> Iterator[tuple[tuple[int, int],
             if recipe.allow_nonfinite:
                 bad |= ~torch.isfinite(block).all(dim=1)
         for index, columns in enumerate(group):
+            if walk.is_diagonal(0, 0) and columns.col > row:
+                break
             part = summed[:, index * width : (index + 1) * width]
             sums = Sums(torch.empty(0, len(columns.probes)), part, squares, columns.square)
             yield (row, columns.col), *_judge(look, (rows, columns), (sums, bad))
@@ -191,7 +195,19 @@ def _judge(look: _Look, place: tuple[tuple[int, int], _Columns], found: tuple[Su
     residual = residual.abs_().nan_to_num_(nan=torch.inf)
     limits = torch.stack([stored_thresholds(one, sums, columns.probes, squares) for one in look.recipes]).amax(dim=0)
     worst = torch.where(residual > 0, residual / limits[:, None], residual).max()
+    if not _is_stored_alike(look, rows, columns):
+        worst.fill_(torch.inf)
     return float(residual[:, : recipe.probes].square().sum()) / recipe.probes, float(worst)
+
+
+def _is_stored_alike(look: _Look, rows: tuple[int, int], columns: _Columns) -> bool:
+    """Whether the mirror image of a tile below the diagonal, where it is stored, is that."""
+    walk, spec = look.recipe.walk, look.recipe.staging.spec
+    if spec.lower or walk.copies(rows[0] // walk.tile.rows, columns.col) == 1:
+        return True
+    width = (columns.tiles[1] - columns.tiles[0]) * look.product.dtype.itemsize
+    parts = _spans(rows[1] - rows[0], width, look.product.chunks[0])
+    return all(is_mirrored(look.product, (rows[0] + start, rows[0] + stop), columns.tiles) for start, stop in parts)
 
 
 def _probe(recipe: Recipe, matrix: Matrix, rows: tuple[int, int], columns: _Columns) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -199,7 +215,9 @@ def _probe(recipe: Recipe, matrix: Matrix, rows: tuple[int, int], columns: _Colu
     products, squares, bad, counted = [], [], [], columns.probes.any(dim=1)
     operand = Operand(matrix, transposed=False)
     for part in _spans(rows[1] - rows[0], (columns.tiles[1] - columns.tiles[0]) * matrix.dtype.itemsize, matrix.chunks[0]):
-        block = _read(operand, (rows[0] + part[0], rows[0] + part[1]), columns.tiles)
+        span = rows[0] + part[0], rows[0] + part[1]
+        lower = recipe.staging.spec.lower  # then there is no C0, and the matrix is the product
+        block = torch.from_numpy(read_lower(matrix, span, columns.tiles)) if lower else _read(operand, span, columns.tiles)
         seen = probing.apply(block, columns.probes, _wanted(recipe, norms=True))
         products.append(seen.product)
         squares.append(seen.row_squares)

@@ -1,8 +1,9 @@
 """Which tiles look corrupted although they are within the a priori bound: those that stand out from what sound rounding shows.
 
     within a tile     its worst row against the median of its rows
-    across the run    its worst row against the usual tile of the run in the same arithmetic: a wrong slab spoils all rows alike, and
-                      none stands out
+    across the run    its worst row against the usual tile of its peers, those in the same arithmetic: a wrong slab spoils all rows
+                      alike, and none stands out. Tiles on the diagonal of a symmetric product are peers of each other only: the
+                      squares there are larger than any other sum, and so are their rounding errors
 
 Each once as the Gaussian probes see it and once by random signs; `tasks.tails` derives how far a sound row may go. A tile that
 stands out is computed again (`tasks.doubts`). What shows again is in the data: the level of its kind is raised to `LEEWAY` times
@@ -25,6 +26,9 @@ LEEWAY = 4.0
 
 ALIKE = 2.0
 """Findings that differ by no more than this factor are the same."""
+
+Peers = tuple[int, int]
+"""Rung, and how often the tile is in the product."""
 
 FEWEST = 2
 """Tiles that make a run's usual one."""
@@ -59,8 +63,8 @@ class Yard:
     """Gaussian ones."""
     noises: tuple[float, ...]
     """By rung, of the check itself, in the norm of the certificate: what is smaller stands out nowhere."""
-    references: Mapping[int, float] = field(default_factory=dict[int, float])
-    """By rung, `typical` of the run's usual tile; none where there are too few tiles to say."""
+    references: Mapping[Peers, float] = field(default_factory=dict[Peers, float])
+    """By peers, `typical` of the run's usual tile; none where there are too few tiles to say."""
     levels: Mapping[str, float] = field(default_factory=dict[str, float])
     """By kind, by how much the data have raised its limit; 1 where they have not."""
 
@@ -85,13 +89,18 @@ def yard_of(plan: Plan) -> Yard:
     return Yard(plan.probes, tuple(noises))
 
 
-def usual(tiles: Iterable[Measurement]) -> Mapping[int, float]:
-    """By rung, `typical` of the usual one of these tiles: their median, the lower of the middle two, since corruption only adds."""
-    known = defaultdict[int, list[float]](list)
+def peers_of(tile: Measurement) -> Peers:
+    """Which tiles of the run it may be compared with."""
+    return tile.rung, tile.copies
+
+
+def usual(tiles: Iterable[Measurement]) -> Mapping[Peers, float]:
+    """By peers, `typical` of the usual one of these tiles: their median, the lower of the middle two, since corruption only adds."""
+    known = defaultdict[Peers, list[float]](list)
     for tile in tiles:
         if tile.rows:
-            known[tile.rung].append(tile.typical)
-    return {rung: median_low(found) for rung, found in known.items() if len(found) >= FEWEST}
+            known[peers_of(tile)].append(tile.typical)
+    return {peers: median_low(found) for peers, found in known.items() if len(found) >= FEWEST}
 
 
 def alarms(tile: Measurement, yard: Yard) -> tuple[Alarm, ...]:
@@ -126,9 +135,9 @@ def alike(first: Measurement, second: Measurement, yard: Yard) -> bool:
 
 def _alarm(name: str, tile: Measurement, yard: Yard) -> Alarm | None:
     kind = KINDS[name]
-    if kind.across and tile.rung not in yard.references:
+    if kind.across and peers_of(tile) not in yard.references:
         return None
-    against = max(yard.noises[tile.rung], yard.references[tile.rung]) if kind.across else _usual(tile, yard)
+    against = max(yard.noises[tile.rung], yard.references[peers_of(tile)]) if kind.across else _usual(tile, yard)
     limit, figure = kind.limit(tile.rows, yard.probes) * against, _figure(name, tile, yard)
     return Alarm(name, figure, yard.levels.get(name, 1.0) * limit, figure / limit)
 

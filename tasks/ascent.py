@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from tasks.errors import NotCertified
 from tasks.outcome import Measurement
 from tasks.plan import Plan
-from tasks.recipe import Recipe, on_rung
-from tasks.walk import runs
+from tasks.recipe import Recipe, on_rung, walk_of
 
 
 class Ascent:
@@ -32,7 +31,7 @@ class Ascent:
         """Tiles that are computed first; none where the arithmetic certifies what was asked."""
         if len(self.plan.rungs) == 1:
             return frozenset()
-        return frozenset(run.start for run in runs(self.plan.tiles, self.plan.workers) if run)
+        return frozenset(run.start for run in walk_of(self.plan).runs(self.plan.workers) if run)
 
     def settle(self) -> None:
         """All pilots are back: decide where the other tiles start."""

@@ -8,10 +8,19 @@ S is a worker's fast memory in elements of the stored types. The last term is co
 it is least where as many workers as possible have the largest share that any has, and the others nothing: a schedule that
 gives one worker all of it need not read anything twice. Bytes follow with the smallest type involved, except for the first
 term, which is exact.
+
+Of a symmetric product V = m (m - 1) k / 2 multiplications lie below the diagonal, and D elements of A and C allow only
+sqrt(2) (D / 3)^(3/2) of them instead of (D / 3)^(3/2), since a row serves both sides (Beaumont et al., arXiv 2202.10217):
+
+    elements >= max( mk + what is stored,
+                     2 V / sqrt(2 S) - 2 p S,
+                     sum of 3 (V / sqrt(2))^(2/3) )    for each share V
 """
 
 from dataclasses import dataclass
 from math import sqrt
+
+from tasks.symmetry import Symmetry
 
 _ROUNDING = 1e-12
 """The formulas' own rounding, taken off so that the bound stays one."""
@@ -44,6 +53,22 @@ def lower_bound_bytes(shape: tuple[int, int, int], itemsizes: tuple[int, int, in
     rest = max(0.0, 1 - busy * team.largest_share)
     shared = busy * surface(volume * team.largest_share, (m, n, k)) + surface(volume * rest, (m, n, k))
     return max(compulsory, int(max(streaming, shared) * smallest * (1 - _ROUNDING)))
+
+
+def symmetric_bound_bytes(m: int, k: int, itemsizes: tuple[int, int], team: Team, symmetry: Symmetry) -> int:
+    """Bytes for the symmetric product of an m x k matrix; `itemsizes` are those of the matrix and of the product.
+
+    >>> symmetric_bound_bytes(4, 5, (4, 4), Team(1, 10**6, 1.0), "triangle") == 4 * (4 * 5 + 4 * 5 // 2)
+    True
+    """
+    stored = m * m if symmetry == "full" else m * (m + 1) // 2
+    compulsory, volume = m * k * itemsizes[0] + stored * itemsizes[1], m * (m - 1) // 2 * k
+    elements = max(team.memory // min(itemsizes), 1)
+    streaming = 2 * volume / sqrt(2 * elements) - 2 * team.workers * elements
+    busy = min(team.workers, int(1 / team.largest_share))
+    rest = max(0.0, 1 - busy * team.largest_share)
+    shared = sum(times * 3 * (volume * share / sqrt(2)) ** (2 / 3) for times, share in ((busy, team.largest_share), (1, rest)))
+    return max(compulsory, int(max(streaming, shared) * min(itemsizes) * (1 - _ROUNDING)))
 
 
 def surface(volume: float, limits: tuple[int, int, int]) -> float:

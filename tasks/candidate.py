@@ -9,7 +9,9 @@ from tasks.geometry import blocks
 from tasks.hardware import Layout
 from tasks.job import Durability
 from tasks.plan import Residency, TileShape
-from tasks.walk import Walk, run_of
+from tasks.symmetry import Symmetry, tile_count
+from tasks.triangle import walk_for
+from tasks.walk import Walk
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Candidate:
     """Codecs among which the first tile will choose, `output` naming a stand-in; empty where the caller named one."""
     parts: int = 1
     """Parts of k that are summed up apart: 1 where there are tiles enough for all workers."""
+    symmetry: Symmetry = "none"
+    """Whether one triangle is computed."""
 
     @cached_property
     def grid(self) -> tuple[int, int, int]:
@@ -41,8 +45,8 @@ class Candidate:
 
     @cached_property
     def tiles(self) -> int:
-        """Tiles of C."""
-        return self.grid[0] * self.grid[1]
+        """Tiles of C that are computed."""
+        return tile_count(self.grid, self.symmetry)
 
     @cached_property
     def slots(self) -> tuple[int, int]:
@@ -52,7 +56,10 @@ class Candidate:
 
     @property
     def residency(self) -> Residency:
-        """What stays while the rest streams; with both panels kept the larger number of tiles a panel serves decides."""
+        """What stays while the rest streams; with both panels kept the larger number of tiles a panel serves decides.
+
+        A triangle is walked by rows.
+        """
         if self.kept == (True, True):
             return "A" if self.grid[1] >= self.grid[0] else "B"
         return "A" if self.kept[0] else "B" if self.kept[1] else "C"
@@ -65,22 +72,28 @@ class Candidate:
     @property
     def walk(self) -> Walk:
         """The tiles in order."""
-        return Walk(self.shape, self.tile, self.grid, self.residency)
+        return walk_for((self.shape, self.tile, self.grid), self.residency, self.symmetry)
 
     @property
     def busiest(self) -> int:
         """Tiles, or parts of tiles, of the worker with most of them."""
-        return -(-self.tiles * self.parts // self.workers)
+        if self.parts > 1:
+            return -(-self.tiles * self.parts // self.workers)
+        return max(map(len, self._telling_runs))
 
     @property
     def imbalance(self) -> float:
-        """Elements of the worker that has most over the average: of the first two, who have no fewer tiles than any."""
+        """Work of the worker that has most over the average: of the first two, who have no fewer tiles than any, or of some more."""
         if self.parts > 1:
             return self.busiest * self.workers / (self.tiles * self.parts)
-        (m, _, n), walk = self.shape, self.walk
-        owned = [run_of(worker, self.tiles, self.workers) for worker in range(min(2, self.workers))]
-        most = max(walk.elements_before(run.stop) - walk.elements_before(run.start) for run in owned)
-        return max(1.0, self.workers * most / (m * n))
+        walk = self.walk
+        most = max(walk.work_before(run.stop) - walk.work_before(run.start) for run in self._telling_runs)
+        return max(1.0, self.workers * most / walk.work_before(len(walk)))
+
+    @property
+    def _telling_runs(self) -> list[range]:
+        walk = self.walk
+        return [walk.run_of(worker, self.workers) for worker in range(min(walk.telling_runs, self.workers))]
 
     @property
     def largest_share(self) -> float:

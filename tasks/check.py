@@ -83,7 +83,7 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
     wanted = probing.Wanted(norms=recipe.share > 0, clean=recipe.allow_nonfinite)
     seen = probing.apply(sums.accumulator, probes, wanted)
     room = _room(recipe, sums, added.row_squares)
-    rounded = _snap(recipe, sums.accumulator, room, seen.row_squares)
+    rounded = _snap(recipe, sums.accumulator, (room, seen.row_squares), one_step=recipe.walk.is_diagonal(tile.row, tile.col))
     stored = seen if rounded.exponent is None else probing.apply(sums.accumulator, probes, replace(wanted, norms=False))
     expected = recipe.alpha * sums.residual + recipe.beta * added.product
     residual = _residual(expected, stored, affected)
@@ -142,11 +142,15 @@ def _safe(norms: torch.Tensor) -> torch.Tensor:
     return torch.where(norms >= LEAST_SAFE_NORM, norms, 0.0)
 
 
-def _snap(recipe: Recipe, values: torch.Tensor, room: torch.Tensor, row_squares: torch.Tensor) -> Snapped:
-    """Round each row within its room, in place."""
+def _snap(recipe: Recipe, values: torch.Tensor, known: tuple[torch.Tensor, torch.Tensor], one_step: bool) -> Snapped:
+    """Round each row within its room, in place; all of a symmetric tile to the finest of its steps, so that it stays symmetric.
+
+    `known` are the rows' room and their squared norms.
+    """
     if recipe.share == 0:
         return untouched(values)
-    return snap(values, step_limits(room, row_squares, values.shape[1]), recipe.staging.spec.dtype)
+    limits = step_limits(*known, values.shape[1])
+    return snap(values, limits.amin().expand_as(limits) if one_step else limits, recipe.staging.spec.dtype)
 
 
 def thresholds(recipe: Recipe, sums: Sums, probes: torch.Tensor, squares_c0: torch.Tensor) -> torch.Tensor:
@@ -171,7 +175,7 @@ def _relative(recipe: Recipe, norms_a: torch.Tensor, norm_b: float, norms_c0: to
 
 
 def _tail(recipe: Recipe) -> float:
-    return tail_factor(recipe.walk.shape[0] * recipe.walk.grid[1] * (recipe.probes + SIGNS))
+    return tail_factor(recipe.walk.lines[0] * (recipe.probes + SIGNS))
 
 
 def _lost(recipe: Recipe, norms_a: torch.Tensor, norm_b: float, cols: int) -> torch.Tensor:

@@ -144,7 +144,8 @@ def damaged_tiles(result: Result, keys: list[str]) -> tuple[Place, ...]:
     except (KeyError, TypeError):
         raise BadInput(f"{result.out} is no result of gemmflow: its certificate does not say its tiles") from None
     places = {(int(i) * height // rows, int(j) * width // cols) for i, j in (key.split("/")[1:] for key in keys if key.startswith("c/"))}
-    return tuple(sorted(places))
+    symmetric = cast("dict[str, object]", plan).get("symmetry", "none") != "none"
+    return tuple(sorted({(max(place), min(place)) for place in places} if symmetric else places))
 
 
 def _proved(against: "Against") -> str:

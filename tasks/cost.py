@@ -10,9 +10,9 @@ One worker runs its lanes one after the other (a prefetch thread gains nothing o
     write     bytes of C / write rate, synced or not, as if compression saved nothing
     (read)    the buffers' first touch: their bytes / page-fault rate, once a worker
 
-and the run takes as long as the worker with most tiles, plus a fixed part. Where parts of A or B are known to be zero, only what is
-left counts (`tasks.work`, `tasks.sparse_walk`). Where tiles are summed up in parts, each part goes through a file to who adds it up: the
-others wait meanwhile.
+and the run takes as long as the worker with most tiles, plus a fixed part. `tasks.dense_work` counts elements; where parts of A or B are
+known to be zero, only what is left counts (`tasks.work`, `tasks.sparse_walk`). Where tiles are summed up in parts, each part goes through
+a file to who adds it up: the others wait meanwhile.
 """
 
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tasks.candidate import Candidate, with_slabs
+from tasks.dense_work import least_work, triangle_passes, work_of
 from tasks.geometry import SlabCosts
 from tasks.memory import ITEMSIZE, keeps_probed
 from tasks.plan import TileShape
@@ -85,7 +86,8 @@ def ideal_seconds(problem: Problem, way: Candidate) -> float:
     """No candidate with this one's arithmetic and workers is estimated below this: perfect balance, one tile, one pass."""
     whole = replace(way, tile=TileShape(problem.m, problem.n, problem.k), kept=(True, True))
     finest = (FINEST, FINEST, FINEST)
-    lanes = cost_of(problem, whole, _reads(problem, whole, (1.0, 1.0), finest), 0, work_of(problem, whole, finest)).lanes
+    reads = _reads(problem, whole, (1.0, 1.0 if way.symmetry == "none" else 0.0), finest)
+    lanes = cost_of(problem, whole, reads, 0, least_work(problem, whole, finest)).lanes
     return sum(lanes.values()) + SECONDS_PER_TILE + FIXED_SECONDS
 
 
@@ -108,10 +110,9 @@ def dense_reads(problem: Problem, way: Candidate) -> int:
 
 
 def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int, work: Work | None = None) -> Cost:
-    """Predicted cost where it is known what is read, and what is multiplied if that is not what the tiles say."""
-    m, _, n = problem.shape
+    """Predicted cost where it is known what is read, and how much there is to do: by default what the candidate's tiles do."""
     rates, work = way.layout.rates, work or work_of(problem, way)
-    bytes_written = m * n * np.dtype(way.output.dtype).itemsize
+    bytes_written = way.output.elements * np.dtype(way.output.dtype).itemsize
     total = {
         "read": reads.nbytes / _decode_rate(problem, way) + reads.files * SECONDS_PER_FILE,
         "multiply": work.flops / rates.speed(way.arithmetic.name, way.shortest)
@@ -139,6 +140,8 @@ def passes_over_inputs(way: Candidate) -> tuple[float, float]:
     The outer operand changes panel with every strip of the walk; kept, it is read once (and again by each worker that starts
     inside a strip). The inner one is read once a strip, less what is still in memory where the snake turns.
     """
+    if way.symmetry != "none":
+        return triangle_passes(way)
     gm, gn, gk = way.grid
     if way.parts > 1:
         return float(gn), float(gm)
@@ -148,16 +151,6 @@ def passes_over_inputs(way: Candidate) -> tuple[float, float]:
     outer = 1 + max(0, way.workers - strips) / strips if kept_outer else 1 + (length - 1) * (1 - 1 / gk)
     inner = strips - (strips - 1) / (length * (1 if kept_inner else gk))
     return (inner, outer) if columns_outside else (outer, inner)
-
-
-def work_of(problem: Problem, way: Candidate, cut: tuple[int, int, int] | None = None) -> Work:
-    """What the tiles multiply and probe; `cut` stands in for their edges and depth where something is known to be zero."""
-    sparsity, tile = sparsity_of(problem), way.tile
-    if sparsity is not None:
-        return sparsity.work(cut or (tile.rows, tile.cols, tile.depth))
-    m, k, n = problem.shape
-    gm, gn, gk = way.grid
-    return Work(problem.flops, (m * k * gn, k * n * gm), k * n, m * n * gk, gm * gn * gk)
 
 
 def _reads(problem: Problem, way: Candidate, passes: tuple[float, float], cut: tuple[int, int, int] | None = None) -> Reads:
@@ -196,7 +189,7 @@ def partial_bytes(problem: Problem, way: Candidate) -> int:
 
 def _conversion_traffic(problem: Problem, way: Candidate, work: Work) -> float:
     row = way.arithmetic
-    sliced, (of_a, of_b) = row.slices * ITEMSIZE[row.stored_as], work.passed
+    sliced, (of_a, of_b) = row.slices * ITEMSIZE[row.stored_as], work.converted
     counted = ((problem.a.matrix.dtype, of_a), (problem.b.matrix.dtype, of_b))
     return sum(count * (2.0 * dtype.itemsize + sliced) for dtype, count in counted if row.converts(dtype.name))
 
@@ -205,4 +198,4 @@ def _probed_elements(problem: Problem, way: Candidate, work: Work) -> float:
     of_a, of_b = work.passed
     if way.parts == 1 and keeps_probed(problem.k, way.grid[1], way.probes):
         of_b = min(of_b, work.once_b * min(way.grid[0], way.workers))
-    return of_a + of_b + problem.m * problem.n
+    return of_a + of_b + work.elements

@@ -71,7 +71,8 @@ class Drive:
         self.ascent = Ascent(run.plan, self.recipe, run.resumed)
         self.workers = cluster.workers[: run.plan.workers]
         self.pilots = [index for index in run.pending if index in self.ascent.pilots]
-        self.queues = Queues([index for index in run.pending if index not in self.ascent.pilots], list(self.workers))
+        waiting = [index for index in run.pending if index not in self.ascent.pilots]
+        self.queues = Queues(waiting, list(self.workers), self.recipe.walk.weights(waiting, len(self.workers)))
         self.flying: dict[object, _Flight] = {}
         """By the future's key."""
         self.load = Counter[str]()

@@ -3,7 +3,6 @@
 Rounding happens before the verifier looks, so that what is certified is what is stored.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from storage import Block, ChunkRecord, hold_of
 from tasks import probing
 from tasks.devices import torch_dtype
 from tasks.memory import PROBE_BLOCK
+from tasks.mirror import cuts, places
 from tasks.nonfinite import Affected, bad_places, input_error
 from tasks.recipe import Recipe
 from tasks.survey import Operand
@@ -50,7 +50,7 @@ def finish(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, probes: torch.
     if recipe.alpha != 1.0:
         accumulator.mul_(recipe.alpha)
     if recipe.add is not None:
-        for (top, bottom), (left, right) in _cuts(tile, recipe.staging.spec.chunks):
+        for (top, bottom), (left, right) in cuts(tile, recipe.staging.spec.chunks):
             block = _read_added(recipe, tile, (top, bottom), (left, right)).to(accumulator.device)
             seen = probing.apply(block, probes[left:right], probing.Wanted(norms=True))
             if not torch.isfinite(seen.row_squares).all():
@@ -64,7 +64,7 @@ def finish(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, probes: torch.
 
 
 def store_tile(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, lanes: Lanes) -> tuple[ChunkRecord, ...]:
-    """Encode and write the tile file by file, which are chunks or shards.
+    """Encode and write the tile file by file, which are chunks or shards, and its mirror image where the product is symmetric.
 
     Books encode and write on their own lanes, the choice of a codec on encode.
     """
@@ -72,9 +72,8 @@ def store_tile(recipe: Recipe, tile: Tile, accumulator: torch.Tensor, lanes: Lan
     staging = settled_staging(recipe.staging, recipe.choose, accumulator) if recipe.choose else recipe.staging
     lanes.lap("encode")
     hold, dtype = hold_of(staging), np.dtype(recipe.staging.spec.dtype)
-    for (top, bottom), (left, right) in _cuts(tile, staging.spec.objects):
-        block = Finished(accumulator[top:bottom, left:right], dtype)
-        result = hold.write(tile.rows[0] + top, tile.cols[0] + left, block)
+    for place in places(recipe.walk, staging.spec, tile):
+        result = hold.write(*place.origin, Finished(place.part(accumulator), dtype))
         records += result.records
         lanes.book({"encode": result.encode_seconds, "write": result.write_seconds}, rest="encode")
     return tuple(records)
@@ -106,12 +105,3 @@ def _bad_rows(recipe: Recipe, block: torch.Tensor, origin: tuple[int, int]) -> s
         assert recipe.add is not None
         raise input_error("C0", Operand(recipe.add, transposed=False), block, origin)
     return found
-
-
-def _cuts(tile: Tile, edges: tuple[int, int]) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """The tile's chunks or shards, in its own numbering."""
-    height, width = edges
-    rows, cols = tile.rows[1] - tile.rows[0], tile.cols[1] - tile.cols[0]
-    for top in range(0, rows, height):
-        for left in range(0, cols, width):
-            yield (top, min(top + height, rows)), (left, min(left + width, cols))

@@ -68,7 +68,7 @@ def _figures(report: Report) -> list[Figure]:
     return [
         Figure("error at most", error, "", limit if sure else f"{limit}; {confidence(certificate.confidence)} confidence"),
         Figure("time", format_seconds(clock.seconds), "", f"predicted {format_seconds(run.plan.predicted.seconds)}"),
-        Figure("speed", speed, unit, f"{format_count(run.problem.flops, 'FLOP')} in all"),
+        Figure("speed", speed, unit, f"{format_count(run.plan.flops, 'FLOP')} in all"),
         Figure("peak memory", peak, peak_unit, f"budget {format_bytes(run.plan.memory_limit)}"),
     ]
 

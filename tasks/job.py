@@ -96,6 +96,9 @@ class Job(BaseModel):
     or the system's keyring. Default: a plain Zarr array."""
     allow_nonfinite: bool = False
     """Accept NaN and infinity: the rows and columns they reach are listed and stand outside the certificate."""
+    store: Literal["full", "triangle"] = "full"
+    """What is stored of a symmetric product, A Aᵀ or Aᵀ A: all of it, or the files that reach the diagonal from below; the others
+    then read as NaN."""
     overwrite: bool = False
     """Replace an existing OUT, in one step at the end."""
 
@@ -186,6 +189,12 @@ class Job(BaseModel):
     def _beta_goes_with_add(self) -> "Job":
         if (self.add is None) != (self.beta == 0.0):
             raise ValueError("beta and add belong together: give both (beta * C0) or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _triangles_are_symmetric(self) -> "Job":
+        if self.store == "triangle" and self.add is not None:
+            raise ValueError("store triangle and add do not go together, C0 need not be symmetric: leave one of them out")
         return self
 
     @model_validator(mode="after")

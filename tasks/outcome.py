@@ -88,6 +88,8 @@ class Measurement:
     """What was done for it before `worker` finished it; empty where it did all of it."""
     owned: tuple[float, float] | None = None
     """Squared norms of the slabs of A, and of B, that count in this tile and in no other; None where all tiles of a panel read the same."""
+    copies: int = 1
+    """How often its elements are in the product: 2 where a tile of a symmetric one stands for another, stored or not."""
 
     @property
     def verdict(self) -> Verdict:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 
 from tasks.forecast import Data
 from tasks.rounding import NOT_ROUNDED, Rounding
+from tasks.symmetry import Symmetry, operations, tile_count
 
 Residency = Literal["C", "A", "B"]
 """What stays in memory while the rest streams: only the accumulator, or also the row panel of A, or the column panel of B."""
@@ -150,11 +151,13 @@ class Plan:
     """Parts of k, runs of slabs, that workers sum up apart; the parts of a tile are then added in their order."""
     skipped: Skipped | None = None
     """What need not be done; None where nothing is known to be zero."""
+    symmetry: Symmetry = "none"
+    """Whether one triangle of a symmetric product is computed, and whether the other one is stored."""
 
     @property
     def tiles(self) -> int:
-        """Tiles of C."""
-        return self.grid[0] * self.grid[1]
+        """Tiles of C that are computed."""
+        return tile_count(self.grid, self.symmetry)
 
     @property
     def arithmetic_bound(self) -> float:
@@ -173,9 +176,8 @@ class Plan:
 
     @property
     def flops(self) -> int:
-        """Operations that are done."""
-        m, k, n = self.shape
-        return 2 * m * k * n - (self.skipped.flops if self.skipped else 0)
+        """Floating-point operations that the product needs: of one triangle where it is symmetric, without what is known to be zero."""
+        return operations(self.shape, self.symmetry) - (self.skipped.flops if self.skipped else 0)
 
     @property
     def bytes_ratio(self) -> float:

@@ -4,13 +4,14 @@ Each arithmetic that certifies the error gets its fastest candidate within the m
 wins. What the chosen walk reads is then counted slab by slab, so that the bytes in the plan are exact.
 """
 
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 
 from storage import CODECS, GOALS
 from tasks.advice import warnings_for
-from tasks.bound import Team, lower_bound_bytes
+from tasks.bound import Team, lower_bound_bytes, symmetric_bound_bytes
 from tasks.errors import BadInput, Refused
 from tasks.hardware import Hardware, available_memory, default_memory, installed_memory, lacking
 from tasks.history import corrected
@@ -36,6 +37,8 @@ def make_plan(job: Job, problem: Problem, hardware: Hardware) -> Plan:
     search = Search(job, problem, hardware, _budget(job, hardware), reserve)
     fits = {row.arithmetic.name: search.fastest(row) for row in rows if row.reason == ""}
     found = [fit for fit in fits.values() if fit is not None]
+    if not found and problem.symmetry == "full":  # its square tiles are too large: other tiles need not be square
+        return make_plan(job, replace(problem, symmetry="none"), hardware)
     if not found:
         raise _too_small(search, [row for row in rows if row.reason == ""])
     best = first_fastest(found)
@@ -93,6 +96,7 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         data=problem.data,
         parts=way.parts,
         skipped=skipped(problem, way, fit.cost.bytes_read),
+        symmetry=problem.symmetry,
     )
 
 
@@ -128,7 +132,11 @@ def _lower_bound(search: Search, fit: Fit) -> int:
     memory = on_host if way.device == "cpu" else search.hardware.device_memory_bytes
     if problem.sparse:
         return sparse_lower_bound(problem, sizes, Team(way.workers, memory, 1.0))
-    return lower_bound_bytes(problem.shape, sizes, Team(way.workers, memory, way.largest_share))
+    share = way.largest_share
+    if problem.symmetry != "none":
+        team = Team(way.workers, memory, min(1.0, 2 * share * problem.m / max(1, problem.m - 1)))
+        return symmetric_bound_bytes(problem.m, problem.k, sizes[1:], team, problem.symmetry)
+    return lower_bound_bytes(problem.shape, sizes, Team(way.workers, memory, share))
 
 
 def _choice(row: Precision, fit: Fit | None, best: tuple[Precision, Fit]) -> Choice:

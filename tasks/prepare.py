@@ -104,16 +104,29 @@ def end(run: Run) -> None:
 
 def check_room(job: Job, problem: Problem, plan: Plan, done: Iterable[Measurement] = ()) -> None:
     """Raise Refused where OUT's file system has no room for what is still to come of the product, uncompressed, and for partial sums."""
-    missing = problem.m * problem.n * np.dtype(plan.dtype_out).itemsize - sum(tile.bytes_written for tile in done)
+    elements = product_spec(job, problem, plan).elements
+    missing = elements * np.dtype(plan.dtype_out).itemsize - sum(tile.bytes_written for tile in done)
     partial = plan.parts * problem.m * problem.n * ITEMSIZE[ARITHMETICS[plan.arithmetic].accumulate] if plan.parts > 1 else 0
     site_of(job.out).check_space(missing + partial)
 
 
+def product_spec(job: Job, problem: Problem, plan: Plan) -> OutputSpec:
+    """How the product is stored."""
+    return OutputSpec(
+        shape=(problem.m, problem.n),
+        dtype=plan.dtype_out,
+        chunks=plan.chunk,
+        codec=plan.codec,
+        shard=plan.shard,
+        sealed=job.seal is not None,
+        remote=is_url(job.out),
+        lower=plan.symmetry == "triangle",
+    )
+
+
 def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
     seal = create_seal(job.seal) if job.seal is not None else None
-    spec = OutputSpec(
-        (problem.m, problem.n), plan.dtype_out, plan.chunk, plan.codec, plan.shard, sealed=seal is not None, remote=is_url(job.out)
-    )
+    spec = product_spec(job, problem, plan)
     check_room(job, problem, plan)
     run_id = new_run_id()
     inputs = input_stamps(problem)

@@ -7,11 +7,15 @@ from math import isfinite
 import numpy as np
 
 from storage.object_files import overhead
+from storage.output import LOWER
 from tasks.compression import CodecDecision, Weighed, settled
 from tasks.errors import NotCertified
 from tasks.outcome import Certificate, Outcome
-from tasks.prepare import Run
+from tasks.prepare import Run, product_spec
 from tasks.resume import input_stamps, plan_json
+
+ABSENT = "the product is symmetric: C[i, j] with i < j is C[j, i]; chunks wholly above the diagonal are not stored and read as NaN"
+"""What the attributes of a triangle say to its readers."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Stored:
     """Hash of the manifest: who knows it can check every bit of the result."""
     codecs: tuple[Weighed, ...] = ()
     """What each codec did to samples of the first tile; empty where the caller named one."""
+    part: str = "all"
+    """Which part of the array is stored: all, or lower triangle."""
+    absent: str = ""
+    """What a reader sees where nothing is stored."""
 
 
 def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
@@ -60,12 +68,13 @@ def _require_unchanged(run: Run) -> None:
 
 
 def _stored(run: Run, outcome: Outcome, decision: CodecDecision | None) -> Stored:
-    rows, _, cols = run.plan.shape
-    plain = rows * cols * np.dtype(run.plan.dtype_out).itemsize
+    spec = product_spec(run.job, run.problem, run.plan)
+    plain = spec.elements * np.dtype(run.plan.dtype_out).itemsize
+    part, absent = (LOWER, ABSENT) if spec.lower else ("all", "")
     encoded = sum(tile.bytes_stored + len(tile.chunks) * overhead(run.staging.seal) for tile in outcome.measurements)
     if decision:
-        return Stored(decision.codec, decision.why, plain / encoded, encoded, codecs=decision.weighed)
-    return Stored(run.plan.codec, "asked for", plain / encoded, encoded)
+        return Stored(decision.codec, decision.why, plain / encoded, encoded, codecs=decision.weighed, part=part, absent=absent)
+    return Stored(run.plan.codec, "asked for", plain / encoded, encoded, part=part, absent=absent)
 
 
 def _attributes(run: Run, certificate: Certificate, stored: Stored) -> dict[str, object]:

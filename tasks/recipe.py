@@ -10,6 +10,7 @@ from tasks.ladder import ARITHMETICS
 from tasks.plan import Plan, TileShape
 from tasks.proof import Proof, proof_of
 from tasks.survey import Operand, Problem
+from tasks.triangle import walk_for
 from tasks.walk import Walk
 
 
@@ -61,7 +62,7 @@ class Recipe:
 
 def walk_of(plan: Plan) -> Walk:
     """The tiles of a plan, in order."""
-    return Walk(plan.shape, plan.tile, plan.grid, plan.residency)
+    return walk_for((plan.shape, plan.tile, plan.grid), plan.residency, plan.symmetry)
 
 
 def on_rung(recipe: Recipe, plan: Plan, rung: int) -> Recipe:

@@ -43,11 +43,11 @@ from tasks.hardware import Hardware
 from tasks.outcome import Certificate, Measurement
 from tasks.plan import Plan
 from tasks.prepare import Run, new_run_id
+from tasks.recipe import walk_of
 from tasks.resume import REPAIR, began_as, input_stamps
 from tasks.run import multiply
 from tasks.stored import Origin, origin_of
 from tasks.verify import measured_bound, rounding_of, scale_of
-from tasks.walk import Walk
 from tasks.wording import plural
 
 OpenCluster = Callable[[str, Plan], AbstractContextManager[Cluster]]
@@ -172,7 +172,7 @@ class _Repair:
     def _compute(self, tiles: tuple[Place, ...], means: Means) -> tuple[Measurement, ...]:
         open_cluster, observe = means
         origin, plan = self.origin, self.origin.plan
-        walk = Walk(plan.shape, plan.tile, plan.grid, plan.residency)
+        walk = walk_of(plan)
         only = frozenset(index for index in range(len(walk)) if walk.place(index) in tiles)
         with open_cluster(origin.job.cluster, plan) as cluster:
             check_workers(cluster)
@@ -213,10 +213,10 @@ def _with_tiles(origin: Origin, tiles: list[Measurement]) -> Certificate:
     proof, plan = origin.certificate, origin.plan
     if not tiles:
         return proof
-    walk = Walk(plan.shape, plan.tile, plan.grid, plan.residency)
+    walk = walk_of(plan)
     scale = scale_of((origin.job.alpha, origin.job.beta), (proof.norm_a, proof.norm_b, proof.norm_c0))
     rounded = rounding_of(plan, tuple(tiles), scale).measured
-    added = measured_bound(walk, plan.probes, sqrt(sum(tile.square_residual for tile in tiles)), scale)
+    added = measured_bound(walk, plan.probes, sqrt(sum(tile.copies * tile.square_residual for tile in tiles)), scale)
     arithmetics = Counter(proof.arithmetics)
     if arithmetics:  # else any of the plan's may have been used, and `verify` takes them all
         arithmetics.update(plan.rungs[tile.rung].arithmetic for tile in tiles)

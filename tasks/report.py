@@ -108,6 +108,8 @@ class Report:
                 "bytes_stored": stored.bytes_stored,
                 "root": stored.root,
                 "codecs": [asdict(row) for row in stored.codecs],
+                "part": stored.part,
+                "absent": stored.absent,
             },
             "versions": self.versions,
             "warnings": self.warnings,
@@ -204,7 +206,7 @@ def _contradiction(report: Report) -> list[str]:
     scale = scale_of((job.alpha, job.beta), (certificate.norm_a, certificate.norm_b, certificate.norm_c0))
     if not scale or not certificate.measured > certificate.promised:
         return []
-    residual = hypot(*(sqrt(tile.square_residual) for tile in report.outcome.measurements)) / scale
+    residual = hypot(*(sqrt(tile.copies * tile.square_residual) for tile in report.outcome.measurements)) / scale
     shape = plan.shape[0] * plan.grid[1], plan.shape[1], min(plan.tile.cols, plan.shape[2])
     least = error_floor(residual, 1.0, shape, (certificate.probes, FALSE_ALARM))
     if least <= certificate.promised:

@@ -7,8 +7,6 @@ import math
 from dataclasses import asdict
 from typing import TypeAlias
 
-import numpy as np
-
 from tasks.integers import integers_line
 from tasks.measured import Measured, WorkerRecord
 from tasks.outcome import Certificate
@@ -34,8 +32,8 @@ def finite(value: object) -> Json:
 
 
 def bytes_out(plan: Plan) -> int:
-    """Bytes of the product before compression."""
-    return plan.shape[0] * plan.shape[2] * np.dtype(plan.dtype_out).itemsize
+    """Bytes of what is stored of the product, before compression."""
+    return plan.predicted.bytes_written
 
 
 def problem_section(problem: Problem, plan: Plan) -> dict[str, object]:
@@ -49,7 +47,7 @@ def problem_section(problem: Problem, plan: Plan) -> dict[str, object]:
         "dtype_a": dtype_a,
         "dtype_b": dtype_b,
         "dtype_out": plan.dtype_out,
-        "flops": problem.flops,
+        "flops": plan.flops,
         "bytes_a": problem.a.nbytes,
         "bytes_b": problem.b.nbytes,
         "bytes_out": bytes_out(plan),
@@ -85,6 +83,7 @@ def plan_section(plan: Plan, problem: Problem) -> dict[str, object]:
         "data": asdict(plan.data) if plan.data else None,
         "integers": integers_line(plan, problem),
         "skipped": asdict(plan.skipped) if plan.skipped else None,
+        "symmetry": plan.symmetry,
     }
 
 

@@ -5,11 +5,11 @@ below, `tasks.cost.least_seconds` that of one group, so both are opened in the o
 near-ties of the best candidate found: most are never opened, and the choice is the same as if all were.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
-from math import inf, prod
+from math import inf, lcm
 from operator import itemgetter
 
 from storage import OutputSpec
@@ -25,6 +25,7 @@ from tasks.options import LEAST_DEPTH, crews, depths, edges, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.survey import Problem
+from tasks.symmetry import tile_count
 
 NEAR_TIE = 0.02
 """Candidates whose times differ by less are equal: `first_fastest` says which is taken."""
@@ -119,16 +120,18 @@ class Search:
         k, tile, way = self.problem.k, group.tile, group
         panels = tile.rows * self.problem.a.matrix.dtype.itemsize, tile.cols * self.problem.b.matrix.dtype.itemsize
         room = self._room(group) - tile.rows * tile.cols * ITEMSIZE[way.arithmetic.accumulate]
-        for kept in self._choices_of_kept(way) if room > 0 else ():
+        for kept in self._kept(way) if room > 0 else ():
             left = room - sum(k * panel for panel, stays in zip(panels, kept, strict=True) if stays)
             streamed = sum(panel for panel, stays in zip(panels, kept, strict=True) if not stays)
             deepest = k if streamed == 0 and left >= 0 else min(k - 1, left // streamed) if streamed else 0
             if deepest >= 1:
                 yield with_slabs(way, deepest, kept)
 
-    def _choices_of_kept(self, group: Candidate) -> tuple[tuple[bool, bool], ...]:
-        """Panels that may stay: no part of a tile is followed by one that needs the same."""
-        return _KEPT if group.parts == 1 else _KEPT[:1]
+    def _kept(self, group: Candidate) -> tuple[tuple[bool, bool], ...]:
+        """Panels that may stay: none between the parts of tiles, and in a triangle, which is walked by rows, none of B alone."""
+        if group.parts > 1:
+            return _KEPT[:1]
+        return _KEPT if group.symmetry == "none" else tuple(kept for kept in _KEPT if kept != (False, True))
 
     def _room(self, group: Candidate) -> int:
         """Bytes of one worker for matrices, at most."""
@@ -155,14 +158,23 @@ class Search:
         """All of the product as one tile."""
         m, k, n = self.problem.shape
         tile, workers, settles = TileShape(m, n, k), (*crew, self.hardware.device), candidates(self.job, output.dtype)
-        return Candidate((m, k, n), precision.arithmetic, tile, _KEPT[-1], output, *workers, PROBES, self.job.durability, settles)
+        return Candidate(
+            (m, k, n),
+            precision.arithmetic,
+            tile,
+            _KEPT[-1],
+            output,
+            *workers,
+            PROBES,
+            self.job.durability,
+            settles,
+            symmetry=self.problem.symmetry,
+        )
 
     def _groups(self, whole: Candidate) -> Iterator[Candidate]:
         """A candidate for each choice of tile edges, with k in one slab."""
-        m, k, n = self.problem.shape
-        (high, wide), (along_m, along_n) = whole.output.objects, self._along
-        for rows, cols in product(edges(m, high, along_m), edges(n, wide, along_n)):
-            group = replace(whole, tile=TileShape(rows, cols, k))
+        for rows, cols in self._edges(whole.output):
+            group = replace(whole, tile=TileShape(rows, cols, self.problem.k))
             parts = parts_for(self.job, self.problem, group)
             if parts and group.tiles <= MOST_TILES:
                 yield replace(group, parts=parts)
@@ -171,13 +183,21 @@ class Search:
     def _crews(self) -> list[tuple[Layout, int]]:
         m, _, n = self.problem.shape
         *_, finest = outputs(self.job, (m, n), "float64", self._along)
-        (rows, cols), (along_m, along_n) = finest.objects, self._along
-        counts = product({blocks(m, edge) for edge in edges(m, rows, along_m)}, {blocks(n, edge) for edge in edges(n, cols, along_n)})
+        grids = {(blocks(m, rows), blocks(n, cols)) for rows, cols in self._edges(finest)}
+        counts = (tile_count(grid, self.problem.symmetry) for grid in grids)
         parts = max(1, self.problem.k // LEAST_DEPTH)
-        return crews(self.job, self.hardware, parts * max(tiles for tiles in map(prod, counts) if tiles <= MOST_TILES))
+        return crews(self.job, self.hardware, parts * max(tiles for tiles in counts if tiles <= MOST_TILES))
+
+    def _edges(self, output: OutputSpec) -> Iterable[tuple[int, int]]:
+        """Rows and columns of tiles to try: of a triangle squares, which are whole files both as they are and turned."""
+        (m, n), (height, width), (along_m, along_n) = output.shape, output.objects, self._along
+        if self.problem.symmetry != "none":
+            return ((edge, edge) for edge in edges(m, lcm(height, width), along_m))
+        return product(edges(m, height, along_m), edges(n, width, along_n))
 
     def _outputs(self, precision: Precision) -> Iterator[OutputSpec]:
-        return outputs(self.job, (self.problem.m, self.problem.n), precision.dtype_out, self._along)
+        found = outputs(self.job, (self.problem.m, self.problem.n), precision.dtype_out, self._along)
+        return (replace(output, lower=True) for output in found) if self.problem.symmetry == "triangle" else found
 
     @property
     def _along(self) -> tuple[int, int]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from tasks.bound import Team
 from tasks.candidate import Candidate
-from tasks.cost import dense_reads, work_of
+from tasks.cost import dense_reads
+from tasks.dense_work import work_of
 from tasks.plan import Skipped
 from tasks.survey import Problem
 from tasks.work import FINEST, sparsity_of

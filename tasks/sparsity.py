@@ -70,7 +70,7 @@ def edges_of(extent: int, step: int) -> Edges:
 
 def slabs_of(recipe: Recipe, tile: Tile) -> TileSlabs | None:
     """What a tile reads; None where all of it is read, and every tile of a panel reads the same."""
-    if not (recipe.a.sparse or recipe.b.sparse):
+    if recipe.walk.halved or not (recipe.a.sparse or recipe.b.sparse):
         return None
     rule, edges = _rule(recipe.allow_nonfinite, (recipe.a.dtype, recipe.b.dtype)), edges_of(recipe.walk.shape[1], recipe.tile.depth)
     needed = rule.needed(recipe.a.held(1, edges, tile.rows), recipe.b.held(0, edges, tile.cols))

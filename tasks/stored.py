@@ -1,6 +1,6 @@
 """How a stored result was made, read from its own certificate: the job, the plan, the proof."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import cast
 
@@ -33,7 +33,7 @@ class Origin:
     def problem(self) -> Problem:
         """The inputs as they are now; raises BadInput where one is missing or no longer has the shape or type that it had."""
         job = self.job
-        problem = open_problem(job)
+        problem = replace(open_problem(job), symmetry=self.plan.symmetry)
         if problem.shape != self.plan.shape or problem.b.shape[0] != self.plan.shape[1]:
             raise BadInput(f"{job.a} and {job.b} give a product of another shape than {job.out} has: restore the inputs")
         return with_occupancy(problem)

@@ -6,6 +6,7 @@ from tasks.integers import integers_line
 from tasks.outcome import Certificate
 from tasks.plan import LANES, Plan
 from tasks.survey import Problem
+from tasks.symmetry import symmetry_words
 from tasks.tables import Row
 from tasks.units import format_bytes, format_count, format_seconds
 from tasks.wording import (
@@ -67,7 +68,8 @@ def plan_row(report: "Report") -> tuple[str, str]:
     """The plan that was followed, and what computed the tiles where that was not all in the planned arithmetic."""
     planned, used = report.run.plan, report.certificate.arithmetics
     instead = f"; computed were {_used(report.certificate)}" if used and set(used) != {planned.arithmetic} else ""
-    return "plan", plan_line(planned) + instead
+    symmetric = f"; {words}" if (words := symmetry_words(planned.shape, planned.symmetry)) else ""
+    return "plan", plan_line(planned) + instead + symmetric
 
 
 def _used(certificate: Certificate) -> str:
@@ -106,6 +108,7 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
     return [
         ("work", f"{format_count(plan.flops, 'FLOP')}, {plan.dtype_out} product of {format_bytes(predicted.bytes_written)}"),
         *_optional("zeros", skipped_words(plan.skipped)),
+        *_optional("symmetry", symmetry_words(plan.shape, plan.symmetry)),
         ("plan", plan_line(plan)),
         ("error", error_plan(plan)),
         *_optional("integers", integers_line(plan, problem)),

@@ -12,10 +12,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from storage import Matrix, occupied, open_matrix, require_key, site_of
+from storage import Matrix, is_url, occupied, open_matrix, require_key, site_of
+from storage.result import is_triangle
 from tasks.errors import BadInput
 from tasks.forecast import Data
 from tasks.job import Job
+from tasks.symmetry import Symmetry, symmetry_of
 
 T = TypeVar("T")
 
@@ -106,6 +108,8 @@ class Problem:
     """What was sampled of the values; None where headers were enough."""
     keeps_nonfinite: bool = False
     """Whether NaN and infinity are to reach the product, also where they meet an absent chunk."""
+    symmetry: Symmetry = "none"
+    """Whether one triangle is enough to compute, and what is to be stored."""
 
     @property
     def m(self) -> int:
@@ -129,13 +133,13 @@ class Problem:
 
     @cached_property
     def flops(self) -> int:
-        """Floating-point operations: one multiply-add counts 2."""
+        """Floating-point operations of the whole product, symmetric or not: one multiply-add counts 2."""
         return 2 * self.m * self.k * self.n
 
     @cached_property
     def sparse(self) -> bool:
         """Whether parts of A or B need be neither read nor multiplied."""
-        return self.a.sparse or self.b.sparse
+        return self.symmetry == "none" and (self.a.sparse or self.b.sparse)
 
     @property
     def dtypes(self) -> tuple[str, str]:
@@ -158,19 +162,28 @@ def survey(job: Job) -> Problem:
     problem = open_problem(job)
     _check_inner(problem)
     _check_added(problem)
+    _check_whole(job)
     if job.seal is not None:
         require_key(job.seal)
     site_of(job.out).check([path for path in (job.a, job.b, job.add) if path is not None], job.overwrite)
-    return with_occupancy(problem)
+    return _without_zeros(with_occupancy(problem))
+
+
+def _without_zeros(problem: Problem) -> Problem:
+    """A symmetric product whose zeros can be left out is not halved too; unless a triangle is asked, skipping saves more."""
+    zeros = replace(problem, symmetry="none").sparse
+    return replace(problem, symmetry="none") if zeros and problem.symmetry == "full" else problem
 
 
 def open_problem(job: Job) -> Problem:
     """A, B and C0 of a job by their headers; raises BadInput where one is missing or no matrix."""
+    a, b = open_matrix(job.a), open_matrix(job.b)
     return Problem(
-        Operand(open_matrix(job.a), job.transpose_a),
-        Operand(open_matrix(job.b), job.transpose_b),
+        Operand(a, job.transpose_a),
+        Operand(b, job.transpose_b),
         open_matrix(job.add) if job.add is not None else None,
         keeps_nonfinite=job.allow_nonfinite,
+        symmetry=symmetry_of(job, a, b),
     )
 
 
@@ -187,6 +200,12 @@ def require_same_occupancy(problem: Problem) -> None:
     changed = [before.path for before, after in pairs if before is not None and before != after]
     if changed:
         raise BadInput(f"{' and '.join(changed)} lost or got chunks while the product was planned: run again when it is at rest")
+
+
+def _check_whole(job: Job) -> None:
+    for name, path in (("A", job.a), ("B", job.b), ("C0", job.add)):
+        if path is not None and not is_url(path) and is_triangle(path):
+            raise BadInput(f"{name} {path} is a triangle of a symmetric product, the rest of it is not stored: make it with --store full")
 
 
 def _check_inner(problem: Problem) -> None:

@@ -3,6 +3,7 @@
     for each k slab:   read A and B  ->  C += A B  ->  R += A (B G)
     then:              scale, add C0, round  ->  R -= C G  ->  accept or refuse  ->  encode, write aside, rename
 
+A tile on the diagonal of a symmetric product takes its slabs of B from those of A and multiplies half (`tasks.syrk`).
 A refused tile writes nothing. NaN and infinity in the inputs show in the verifier's own sums and end the run, unless the
 job allows them: then the rows and columns that they reach stand outside the check.
 """
@@ -19,6 +20,7 @@ from distributed import get_worker
 from tasks import probing
 from tasks.check import Checked, Sums, check
 from tasks.epilogue import store_tile
+from tasks.mirror import written_elements
 from tasks.nonfinite import Affected, bad_places, input_error
 from tasks.outcome import Measurement
 from tasks.product import add_product
@@ -26,6 +28,7 @@ from tasks.proof import tile_bound
 from tasks.recipe import Recipe
 from tasks.resident import peak_resident_bytes
 from tasks.sparsity import slabs_of
+from tasks.syrk import add_symmetric_product, fill_upper
 from tasks.walk import Tile
 from tasks.witness import has_changed, signs
 from tasks.workspace import Lanes, Slab, release, workspace_for
@@ -76,6 +79,7 @@ class Work:
         self.space = workspace_for(recipe)
         self.affected = Affected()
         self.slabs = slabs_of(recipe, tile)
+        self.diagonal = recipe.walk.is_diagonal(tile.row, tile.col)
 
     def multiply(self, slabs: list[int]) -> tuple[Sums, torch.Tensor]:
         """The sums over these slabs, and the probes that belong to them."""
@@ -115,10 +119,13 @@ class Work:
             space.shelf_a.of_panel(tile.row)
             space.shelf_b.of_panel(tile.col)
             a, bytes_a = space.shelf_a.take((tile.row, index), recipe.a, tile.rows, span)
-            b, bytes_b = space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
+            b, bytes_b = (a.as_b, 0) if self.diagonal else space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
             sums.bytes_read += bytes_a + bytes_b
             self.lanes.lap("read")
-            add_product(space.method, sums.accumulator, *space.prepared(a.values, b.values), beta)
+            if self.diagonal:
+                add_symmetric_product(space.method, sums.accumulator, space.prepared_a(a.values), beta)
+            else:
+                add_product(space.method, sums.accumulator, *space.prepared(a.values, b.values), beta)
             beta = 1.0
             space.device.synchronize()
             self.lanes.lap("multiply")
@@ -128,6 +135,9 @@ class Work:
             self.lanes.lap("verify")
         if beta == 0.0:
             sums.accumulator.zero_()
+        if self.diagonal:
+            fill_upper(sums.accumulator)
+            self.lanes.lap("multiply")
         return sums
 
     def _probe_b(self, b: Slab, probes: torch.Tensor, index: int) -> None:
@@ -186,7 +196,7 @@ def _measurement(work: Work, started: float, sums: Sums, checked: Checked) -> Me
         finished=time.time(),
         lanes=work.lanes.seconds,
         bytes_read=sums.bytes_read,
-        bytes_written=sums.accumulator.numel() * np.dtype(work.recipe.staging.spec.dtype).itemsize,
+        bytes_written=written_elements(recipe.walk, recipe.staging.spec, tile) * np.dtype(recipe.staging.spec.dtype).itemsize,
         peak_bytes=peak_resident_bytes(),
         square_a=float(sums.squares_a.sum()),
         square_b=sums.square_b,
@@ -205,6 +215,7 @@ def _measurement(work: Work, started: float, sums: Sums, checked: Checked) -> Me
         outlier=checked.rows.outlier,
         outlier_single=checked.rows.single,
         owned=None if work.slabs is None else (sums.owned_a, sums.owned_b),
+        copies=recipe.walk.copies(tile.row, tile.col),
     )
 
 

@@ -23,7 +23,12 @@ def tile_map(report: Report) -> Chart:
     rows, cols = cells.shape
     low, high = float(np.nanmin(cells)), float(np.nanmax(cells))
     opacity = np.nan_to_num(_opacity(cells, low, high), nan=0.0)
-    hints = {f"cell-{i}-{j}": _hint(i, j, float(cells[i, j]), (gm, gn) == (rows, cols)) for i in range(rows) for j in range(cols)}
+    single, symmetric = (gm, gn) == (rows, cols), report.run.plan.symmetry != "none"
+    hints = {
+        f"cell-{i}-{j}": "mirror image" if symmetric and i < j else _hint(i, j, float(cells[i, j]), single)
+        for i in range(rows)
+        for j in range(cols)
+    }
 
     def paint(axes: Axes) -> None:
         for i in range(rows):
@@ -41,7 +46,7 @@ def tile_map(report: Report) -> Chart:
         for side in axes.spines.values():
             side.set_visible(True)
 
-    svg = draw("tilemap", _canvas(report), paint, f"Seconds of {plural(gm * gn, 'tile')} by place", hints)
+    svg = draw("tilemap", _canvas(report), paint, f"Seconds of {plural(report.run.plan.tiles, 'tile')} by place", hints)
     fastest, slowest = Key("fastest", "accent", format_seconds(low), FAINTEST), Key("slowest", "accent", format_seconds(high))
     legend = (fastest, slowest) if high > low else (Key("every tile", "accent", format_seconds(high), EVEN),)
     return Chart("tilemap", "Seconds by place in C", _note(report, cells), svg, legend=legend)
@@ -78,4 +83,5 @@ def _hint(i: int, j: int, seconds: float, single: bool) -> str:
 def _note(report: Report, cells: NDArray[np.float64]) -> str:
     gm, gn, _ = report.run.plan.grid
     shown = "" if cells.shape == (gm, gn) else f" A cell is the mean of about {gm * gn / cells.size:.0f} tiles."
-    return f"{gm} x {gn} tiles.{shown} An even map means an even run; stripes are tiles that had to read more."
+    half = " One triangle was computed." if report.run.plan.symmetry != "none" else ""
+    return f"{gm} x {gn} tiles.{half}{shown} An even map means an even run; stripes are tiles that had to read more."

@@ -54,7 +54,8 @@ def verify(run: Run, outcome: Outcome) -> Certificate:
 def certify(run: Run, tiles: tuple[Measurement, ...]) -> Certificate:
     """The certificate of these tiles, kept or not."""
     plan, job = run.plan, run.job
-    norm_a, norm_b = _norm(_squares_a(tiles)), _norm(_squares_b(tiles))
+    norm_a = _norm(_squares_a(tiles))
+    norm_b = norm_a if plan.symmetry != "none" else _norm(_squares_b(tiles))
     norm_c0 = _norm(tile.square_c0 for tile in tiles)
     scale = scale_of((job.alpha, job.beta), (norm_a, norm_b, norm_c0))
     rounding = rounding_of(plan, tiles, scale)
@@ -84,8 +85,8 @@ def _measured(run: Run, tiles: tuple[Measurement, ...], scale: float | None) -> 
     """What the probes prove of the whole. Where tiles were chosen by their residuals, only the sum of what each of them proved counts."""
     plan = run.plan
     if scale and any(tile.rung for tile in tiles):
-        return hypot(*(_proved(run, tile) for tile in tiles)) / scale
-    residual, doubt = _norm(tile.square_residual for tile in tiles), 1 - CONFIDENCE
+        return hypot(*(sqrt(tile.copies) * _proved(run, tile) for tile in tiles)) / scale
+    residual, doubt = _norm(tile.copies * tile.square_residual for tile in tiles), 1 - CONFIDENCE
     return measured_bound(walk_of(plan), plan.probes, residual, scale, HALF_OF_THE_DOUBT if plan.fallbacks else doubt)
 
 
@@ -131,7 +132,7 @@ def _squares_b(tiles: tuple[Measurement, ...]) -> Iterable[float]:
 
 def rounding_of(plan: Plan, tiles: tuple[Measurement, ...], scale: float | None) -> Rounded:
     """What rounding before storage did to the whole product: exact but for the measurement's own rounding, which is added."""
-    chosen, error = plan.rounding, hypot(*(tile.rounding_error for tile in tiles))
+    chosen, error = plan.rounding, hypot(*(sqrt(tile.copies) * tile.rounding_error for tile in tiles))
     exponents = [tile.step_exponent for tile in tiles if tile.step_exponent is not None]
     measured = error / scale * (1 + SUMMING) if scale and error else 0.0
     return Rounded(chosen.mode, chosen.share, measured, step_of(max(exponents, default=None)), chosen.why)

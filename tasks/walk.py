@@ -12,8 +12,10 @@ k direction is a property of the tile, never of the worker: the bits of the resu
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,11 @@ class Tile:
 @dataclass(frozen=True)
 class Walk:
     """All tiles of a grid, in order."""
+
+    telling_runs: ClassVar[int] = 2
+    """So many of the first runs tell which is the longest."""
+    halved: ClassVar[bool] = False
+    """Whether tiles stand for others."""
 
     shape: tuple[int, int, int]
     tile: TileShape
@@ -78,6 +85,48 @@ class Walk:
         reached = extent - min((inner - offset) * step, extent) if outer % 2 else min(offset * step, extent)
         return start * extent + (stop - start) * reached
 
+    def work_before(self, index: int) -> int:
+        """What is multiplied before a place in the walk, in a unit of the walk's own."""
+        return self.elements_before(index)
+
+    def run_of(self, worker: int, workers: int) -> range:
+        """The run of one worker."""
+        return run_of(worker, len(self), workers)
+
+    def runs(self, workers: int) -> list[range]:
+        """Contiguous runs, one a worker; they cover every tile exactly once."""
+        return [self.run_of(worker, workers) for worker in range(workers)]
+
+    def weights(self, index: Sequence[int], workers: int) -> NDArray[np.int64] | None:
+        """How much work each of these tiles is beside the others; None where runs are cut by their number."""
+        del index, workers
+        return None
+
+    def is_diagonal(self, row: int, col: int) -> bool:
+        """Whether a tile's panel of B is its panel of A, transposed."""
+        del row, col
+        return False
+
+    def copies(self, row: int, col: int) -> int:
+        """How often a tile's elements are in the product."""
+        del row, col
+        return 1
+
+    def takes_b(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which tiles, by row and column, read a panel of B."""
+        del cols
+        return np.ones(len(rows), bool)
+
+    @property
+    def lines(self) -> tuple[int, int]:
+        """Rows, and columns, of all tiles together: each row has so many residuals for each probe."""
+        return self.shape[0] * self.grid[1], self.shape[2] * self.grid[0]
+
+    @property
+    def products(self) -> int:
+        """Elements that are multiplied, k times each."""
+        return self.shape[0] * self.shape[2]
+
     def slabs(self, tile: Tile) -> list[int]:
         """The tile's k slabs in its own direction."""
         order = range(self.grid[2])
@@ -108,6 +157,20 @@ def run_of(worker: int, tiles: int, workers: int) -> range:
     return range(worker * size + min(worker, extra), (worker + 1) * size + min(worker + 1, extra))
 
 
+def split(weights: NDArray[np.int64], workers: int) -> list[range]:
+    """Contiguous runs of about equal weight, one a worker; they cover every tile exactly once.
+
+    >>> split(np.array([1, 1, 2, 2, 2, 1, 1, 2, 2, 2]), 2)
+    [range(0, 5), range(5, 10)]
+    """
+    before = np.append(0, np.cumsum(weights)) * workers
+    targets = np.arange(workers + 1) * (int(before[-1]) // workers)
+    above = np.searchsorted(before, targets)
+    below = np.maximum(above - 1, 0)
+    places = np.where((above > 0) & (targets - before[below] <= before[above] - targets), below, above)
+    return [range(int(start), int(stop)) for start, stop in pairwise(places)]
+
+
 def planned_chunks(walk: Walk, slots: tuple[int, int], workers: int, costs: tuple[SlabCosts, SlabCosts]) -> tuple[int, int]:
     """Chunks of A and of B that the whole walk decodes, if each worker keeps to its run and `slots` hold at most one panel.
 
@@ -116,11 +179,12 @@ def planned_chunks(walk: Walk, slots: tuple[int, int], workers: int, costs: tupl
     """
     index = np.arange(len(walk))
     rows, cols = walk.places(index)
-    starts = [run.start for run in runs(len(walk), workers) if run]
-    (a, b), backwards = costs, index % 2 == 1
+    starts = [run.start for run in walk.runs(workers) if run]
+    (a, b), backwards, both = costs, index % 2 == 1, walk.takes_b(rows, cols)
+    stays = _stays(cols, starts) & np.append(False, both[:-1])
     return (
         _decoded(rows, _stays(rows, starts), backwards, (a.rows, a.cols, slots[0])),
-        _decoded(cols, _stays(cols, starts), backwards, (b.cols, b.rows, slots[1])),
+        _decoded(cols[both], stays[both], backwards[both], (b.cols, b.rows, slots[1])),
     )
 
 
@@ -161,10 +225,11 @@ def _chunks_across(panels: NDArray[np.int64], across: NDArray[np.int64]) -> int:
 class Queues:
     """Who computes which tile next; workers may come and go."""
 
-    def __init__(self, tiles: list[int], workers: list[Hashable]) -> None:
+    def __init__(self, tiles: list[int], workers: list[Hashable], weights: NDArray[np.int64] | None = None) -> None:
         owners = workers or [None]
+        shares = runs(len(tiles), len(owners)) if weights is None else split(weights, len(owners))
         self._queues: dict[Hashable, deque[int]] = {
-            worker: deque(tiles[index] for index in run) for worker, run in zip(owners, runs(len(tiles), len(owners)), strict=True)
+            worker: deque(tiles[index] for index in run) for worker, run in zip(owners, shares, strict=True)
         }
 
     def next_for(self, worker: Hashable, idle: bool = True) -> int | None:

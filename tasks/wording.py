@@ -68,11 +68,12 @@ def change(predicted: float, measured: float) -> str:
 def formula(job: Job) -> str:
     """The product that was asked for.
 
-    >>> formula(Job(a="a", b="b", out="c", transpose_b=True, alpha=2.0))
-    'C = 2 A Bᵀ'
+    >>> formula(Job(a="a", b="b", out="c", transpose_b=True, alpha=2.0)), formula(Job(a="a", b="a", out="c", transpose_a=True))
+    ('C = 2 A Bᵀ', 'C = Aᵀ A')
     """
     alpha = "" if job.alpha == 1 else "-" if job.alpha == -1 else f"{job.alpha:g} "
-    a, b = ("Aᵀ" if job.transpose_a else "A"), ("Bᵀ" if job.transpose_b else "B")
+    first, second = "A", "A" if job.a == job.b else "B"
+    a, b = f"{first}{'ᵀ' * job.transpose_a}", f"{second}{'ᵀ' * job.transpose_b}"
     added = "" if job.add is None else f" {'-' if job.beta < 0 else '+'} {'' if abs(job.beta) == 1 else f'{abs(job.beta):g} '}C0"
     return f"C = {alpha}{a} {b}{added}"
 

@@ -42,6 +42,10 @@ class Work:
     """Elements of C, as often as a slab's product is added to them."""
     slabs: float
     """Slabs of all tiles that are read."""
+    elements: float
+    """Elements of C in accumulators, which are probed."""
+    converted: tuple[float, float]
+    """Elements of A and of B, as often as they are made ready: a tile on a symmetric product's diagonal makes only A ready."""
 
 
 class Panels(NamedTuple):
@@ -69,15 +73,18 @@ class Sparsity:
         deep, a, b = self._depths(depth), self.panels_a(rows, depth), self.panels_b(cols, depth)
         tall, wide = self._counts(rows, cols)
         area = self._both((a.lines, b.lines), (m, n))
+        passed = (
+            float((deep * self._both((a.lines, b.panels), (m, wide))).sum()),
+            float((deep * self._both((a.panels, b.lines), (tall, n))).sum()),
+        )
         return Work(
             flops=2 * float((deep * area).sum()),
-            passed=(
-                float((deep * self._both((a.lines, b.panels), (m, wide))).sum()),
-                float((deep * self._both((a.panels, b.lines), (tall, n))).sum()),
-            ),
+            passed=passed,
             once_b=float((deep * b.lines * self._any(a.panels, self.rule.whole_b)).sum()),
             accumulated=float(area.sum() if depth else area.max(initial=0)),
             slabs=float(self._both((a.panels, b.panels), (tall, wide)).sum()),
+            elements=m * n,
+            converted=passed,
         )
 
     def reads(self, tile: tuple[int, int, int], passes: tuple[float, float]) -> tuple[float, float]:

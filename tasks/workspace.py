@@ -61,6 +61,14 @@ class Slab:
     """slab @ G of its tile column (B)."""
     bad_rows: set[int] = field(default_factory=set)
     """Rows with NaN or infinity (A)."""
+    twin: "Slab | None" = None
+    """The same block as one of op(B), transposed, on the diagonal of a symmetric product."""
+
+    @property
+    def as_b(self) -> "Slab":
+        """`twin`, made when it is first asked for."""
+        self.twin = self.twin or Slab(self.values.T)
+        return self.twin
 
     @property
     def probe_product(self) -> torch.Tensor:
@@ -98,7 +106,7 @@ class Shelf:
     def forget_probes(self) -> None:
         """Drop the probe products of all slabs: their probes have changed."""
         for slab in self._slabs.values():
-            slab.probed = None
+            slab.probed = slab.twin = None
 
 
 class Workspace:
@@ -126,6 +134,7 @@ class Workspace:
 
     def forget_probes(self) -> None:
         """Drop what is known of B: the probes have changed."""
+        self.shelf_a.forget_probes()
         self.shelf_b.forget_probes()
         self.probed.clear()
 
@@ -135,8 +144,11 @@ class Workspace:
 
     def prepared(self, a: torch.Tensor, b: torch.Tensor) -> tuple[Prepared, Prepared]:
         """Slabs of op(A) and op(B) in the arithmetic's type: themselves, or slices in buffers of their own."""
-        row, (for_a, for_b) = self.method.row, self._slices
-        return prepare(row, a, 0, for_a), prepare(row, b, 1, for_b)
+        return self.prepared_a(a), prepare(self.method.row, b, 1, self._slices[1])
+
+    def prepared_a(self, a: torch.Tensor) -> Prepared:
+        """The slab of op(A) alone."""
+        return prepare(self.method.row, a, 0, self._slices[0])
 
     def _conversion(self, row: Arithmetic, source: str, elements: int) -> tuple[torch.Tensor, ...]:
         count = row.slices if row.converts(source) else 0

@@ -62,6 +62,10 @@ def flip_a_one(world: World) -> None:
     world.damage("Z.npz", lambda content: content[: (at := content.rindex(one))] + b"\x01" + content[at + 1 :])
 
 
+def integers(world: World) -> None:
+    world.zarr("I", np.ones(SHAPE, "int8"))
+
+
 X = "multiply X.npy B.zarr C.zarr"
 Z = "multiply Z.npz B.zarr C.zarr"
 STRUCTURED = np.zeros(SHAPE, [("re", "f4"), ("im", "f4")])
@@ -139,6 +143,15 @@ HEADERS = [
     Row("inner dimensions, transposed", f"{MULTIPLY} --transpose-a", 2, ("op(A) is 4 x 6 and op(B) is 4 x 5", "must equal")),
     Row("C0 of another shape", f"{MULTIPLY} --add A.zarr --beta 1", 2, ("C0 is 6 x 4 but the product is 6 x 5",)),
     Row("beta alone", f"{MULTIPLY} --beta 2", 2, ("beta and add belong together",)),
+    Row("a triangle of A B", f"{MULTIPLY} --store triangle", 2, ("store triangle needs a symmetric product", "A.zarr and B is", "gram")),
+    Row("a triangle of A A", "multiply S S C.zarr --store triangle", 2, ("neither operand is transposed",), lambda w: w.zarr("S", E64[:4])),
+    Row("a triangle and C0", f"{MULTIPLY} --add C0.zarr --beta 1 --store triangle", 2, ("store triangle and add do not go together",)),
+    Row("half a triangle", "gram A.zarr C.zarr --store half", 2, ("store", "'full' or 'triangle'", "'half'")),
+    Row("a triangle of integers", "gram I C.zarr --store triangle", 2, ("int64", "would read as 0", "--dtype-out float64"), integers),
+    Row("a gram without X", "gram no.zarr C.zarr", 2, ("no.zarr does not exist", "check the path")),
+    Row("a gram with C0", "gram A.zarr C.zarr --add C0.zarr", 2, ("--add",)),
+    Row("a gram onto itself", "gram A.zarr A.zarr --overwrite", 2, ("is also the input", "another place")),
+    Row("a gram of a vector", "gram X.npy C.zarr", 2, ("X.npy has 1 dimension (4,)", "2-d"), with_a(np.ones(4))),
     Row("add alone", f"{MULTIPLY} --add C0.zarr", 2, ("beta and add belong together",)),
 ]
 
@@ -308,6 +321,7 @@ READING = [
         ("A holds nan at [3, 1] (chunk 1, 0) of", "A.zarr", "--allow-nonfinite"),
         lambda w: w.put("A.zarr", (3, 1), NAN),
     ),
+    Row("NaN in X", "gram A.zarr C.zarr", 1, ("holds nan at [3, 1]", "A.zarr", "--allow-"), lambda w: w.put("A.zarr", (3, 1), NAN)),
     Row("infinity in B", MULTIPLY, 1, ("B holds -inf at [0, 4] (chunk 0, 2) of", "B.zarr"), lambda w: w.put("B.zarr", (0, 4), -INF)),
     Row(
         "NaN in A transposed",

@@ -20,7 +20,22 @@ from tests.flows import fakes
 from tests.tasks.builders import Scene, report
 from tests.tasks.builders import problem as a_problem
 
-COMMANDS = ["multiply", "analyze", "batch", "demo", "info", "verify", "repair", "export", "rewrap", "clean", "calibrate", "serve", "ui"]
+COMMANDS = [
+    "multiply",
+    "gram",
+    "analyze",
+    "batch",
+    "demo",
+    "info",
+    "verify",
+    "repair",
+    "export",
+    "rewrap",
+    "clean",
+    "calibrate",
+    "serve",
+    "ui",
+]
 
 
 def test_every_command_has_a_help_that_explains(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from tests.tasks.builders import Scene, plan
 from tests.tasks.test_outcome import measurement
 
 ROWS, PROBES, TYPICAL = 512, 10, 1e-8
-YARD = Yard(PROBES, (1e-14, 1e-17), {0: TYPICAL})
+YARD = Yard(PROBES, (1e-14, 1e-17), {(0, 1): TYPICAL})
 T, T1 = row_limit(ROWS, PROBES), single_limit(ROWS, PROBES)
 
 
@@ -54,21 +54,21 @@ def test_tiles_are_held_against_those_of_their_own_arithmetic():
     """One rung up errors are a thousandth: neither do the others stand out, nor does what is wrong hide among them."""
     better = {"typical": TYPICAL / 1000, "rung": 1}
     yard = replace(YARD, references=usual([tile(), tile(), *(tile(**better) for _ in range(5))]))
-    assert yard.references == {0: TYPICAL, 1: TYPICAL / 1000}
+    assert yard.references == {(0, 1): TYPICAL, (1, 1): TYPICAL / 1000}
     assert alarms(tile(), yard) == () and alarms(tile(**better), yard) == ()
     assert kinds(alarms(tile(**better | {"typical": TYPICAL / 100}), yard)) == ["row of the run", "element of the run"]
-    assert alarms(tile(**better | {"typical": 1.0}), replace(yard, references={0: TYPICAL})) == ()
+    assert alarms(tile(**better | {"typical": 1.0}), replace(yard, references={(0, 1): TYPICAL})) == ()
 
 
 def test_records_without_comparisons_raise_none_and_count_for_nothing():
     old = measurement()
     assert alarms(old, YARD) == ()
     assert usual([old, old, tile()]) == {}
-    assert usual([old, tile(), tile(typical=3e-8)]) == {0: TYPICAL}, "of two the lower: corruption only adds"
+    assert usual([old, tile(), tile(typical=3e-8)]) == {(0, 1): TYPICAL}, "of two the lower: corruption only adds"
 
 
 def test_noise_stands_out_nowhere():
-    quiet = Yard(PROBES, (1e-14,), {0: 0.0})
+    quiet = Yard(PROBES, (1e-14,), {(0, 1): 0.0})
     assert alarms(tile(typical=0.0, outlier=1.0, outlier_single=3.0), quiet) == ()
     assert kinds(alarms(tile(typical=1e-12, outlier=1.0, outlier_single=3.0), quiet)) == ["row of the run", "element of the run"]
 
@@ -111,3 +111,11 @@ def test_the_noise_is_that_of_the_arithmetic(arithmetic, noise):
     made = yard_of(replace(plan(Scene()), arithmetic=arithmetic))
     assert noise[0] < made.noises[0] < noise[1]
     assert made.references == {}
+
+
+def test_tiles_on_the_diagonal_of_a_symmetric_product_are_held_against_each_other():
+    on = {"copies": 1, "typical": 8 * TYPICAL}
+    yard = replace(YARD, references=usual([*(tile(copies=2) for _ in range(6)), *(tile(**on) for _ in range(3))]))
+    assert yard.references == {(0, 2): TYPICAL, (0, 1): 8 * TYPICAL}
+    assert alarms(tile(**on), yard) == ()
+    assert alarms(tile(**on | {"copies": 2}), yard) != ()

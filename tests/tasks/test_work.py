@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from storage import Occupancy
 from tasks import planner, sparse_walk, work
 from tasks.candidate import Candidate
-from tasks.cost import dense_reads, ideal_seconds, least_seconds, planned_reads, work_of
+from tasks.cost import dense_reads, ideal_seconds, least_seconds, planned_reads
+from tasks.dense_work import work_of
 from tasks.geometry import blocks
 from tasks.ladder import ARITHMETICS
 from tasks.lru import SlotTable
