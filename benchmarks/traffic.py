@@ -149,9 +149,8 @@ def _show(found: list[dict[str, object]]) -> None:
     for row in sorted(found, key=lambda row: -float(str(row["ratio"])))[:25]:
         print(f"{row['ratio']:.2f}", {key: value for key, value in row.items() if key != "ratio"})
     print(f"{len(ratios)} plans: median {statistics.median(ratios):.3f}, 90 % {ratios[int(0.9 * len(ratios))]:.3f}, worst {ratios[-1]:.2f}")
-    print(
-        f"above 1.5: {sum(ratio > 1.5 for ratio in ratios)}, of which {sum(not row['why'] for row in found if float(str(row['ratio'])) > 1.5)} unexplained"
-    )
+    above = [row for row in found if float(str(row["ratio"])) > 1.5]
+    print(f"above 1.5: {len(above)}, of which {sum(not row['why'] for row in above)} unexplained")
 
 
 if __name__ == "__main__":

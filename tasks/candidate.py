@@ -85,7 +85,7 @@ class Candidate:
     def imbalance(self) -> float:
         """Work of the worker that has most over the average: of the first two, who have no fewer tiles than any, or of some more."""
         if self.parts > 1:
-            return self.busiest * self.workers / (self.tiles * self.parts)
+            return self.least_imbalance * blocks(self.grid[2], self.parts) * self.parts / self.grid[2]
         walk = self.walk
         most = max(walk.work_before(run.stop) - walk.work_before(run.start) for run in self._telling_runs)
         return max(1.0, self.workers * most / walk.work_before(len(walk)))
@@ -103,10 +103,9 @@ class Candidate:
         return min(1.0, self.busiest * of_a_tile * blocks(slabs, self.parts) / slabs)
 
     @property
-    def parts_are_even(self) -> bool:
-        """Whether every part of a tile has about as many slabs, at least one: `imbalance` takes that for granted."""
-        slabs = self.grid[2]
-        return slabs % self.parts == 0 or slabs >= 8 * self.parts
+    def least_imbalance(self) -> float:
+        """`imbalance` if all parts of a tile were equally deep."""
+        return self.busiest * self.workers / (self.tiles * self.parts) if self.parts > 1 else self.imbalance
 
 
 def with_slabs(way: Candidate, depth: int, kept: tuple[bool, bool]) -> Candidate:

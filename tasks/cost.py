@@ -79,7 +79,8 @@ def least_seconds(problem: Problem, way: Candidate) -> float:
     """
     uncut, finest = with_slabs(way, problem.k, way.kept), (way.tile.rows, way.tile.cols, FINEST)
     reads = _reads(problem, uncut, passes_over_inputs(way), finest)
-    return cost_of(problem, way, reads, 0, work_of(problem, way, finest)).seconds
+    cost = cost_of(problem, way, reads, 0, work_of(problem, way, finest))
+    return cost.seconds - sum(cost.lanes.values()) * (way.imbalance - way.least_imbalance)
 
 
 def ideal_seconds(problem: Problem, way: Candidate) -> float:

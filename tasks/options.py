@@ -102,19 +102,24 @@ def in_shard(extent: int, shard: int, chunk: int) -> tuple[int, int]:
 
 
 def parts_for(job: Job, problem: Problem, group: Candidate) -> int:
-    """Into how many parts of k each of the group's tiles is cut: 1 where there are enough tiles, 0 where so few cannot be cut.
-
-    NaN in B must be known before the first slab is probed, and a part knows only its own; of what is mostly zero, parts would be uneven.
-    """
+    """Into how many parts of k each of the group's tiles is cut: 1 where there are enough tiles, 0 where so few cannot be cut."""
     if group.workers <= group.tiles:
         return 1
     k, (rows, cols) = group.shape[1], (group.tile.rows, group.tile.cols)
     for_all = ceil(group.workers / group.tiles)
-    if k < LEAST_DEPTH * for_all or job.allow_nonfinite or problem.sparse:
+    if k < LEAST_DEPTH * for_all or not may_be_cut(job, problem):
         return 0
     seconds = problem.flops / group.layout.rates.flops[group.arithmetic.name] / (group.tiles * for_all)
     most = int(PARTS_SHARE * k * (rows + cols) / (rows * cols))
     return for_all * max(1, min(ceil(seconds / PART_SECONDS), most // for_all, k // (LEAST_DEPTH * for_all)))
+
+
+def may_be_cut(job: Job, problem: Problem) -> bool:
+    """Whether tiles may be summed up in parts of k.
+
+    NaN in B must be known before the first slab is probed, and a part knows only its own; of what is mostly zero, parts would be uneven.
+    """
+    return not (job.allow_nonfinite or problem.sparse)
 
 
 def crews(job: Job, hardware: Hardware, most_tiles: int) -> list[tuple[Layout, int]]:

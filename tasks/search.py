@@ -21,7 +21,7 @@ from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
 from tasks.memory import ITEMSIZE, tile_memory
-from tasks.options import LEAST_DEPTH, crews, depths, edges, outputs, parts_for
+from tasks.options import LEAST_DEPTH, crews, depths, edges, may_be_cut, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.survey import Problem
@@ -145,7 +145,7 @@ class Search:
             if depth > top.tile.depth or (depth == self.problem.k and top.kept != (True, True)):
                 continue
             way = with_slabs(top, depth, top.kept)
-            if not way.parts_are_even:
+            if way.grid[2] < way.parts:
                 continue
             if estimate(self.problem, way, 0).seconds > limit * (1 + NEAR_TIE):
                 continue
@@ -185,7 +185,7 @@ class Search:
         *_, finest = outputs(self.job, (m, n), "float64", self._along)
         grids = {(blocks(m, rows), blocks(n, cols)) for rows, cols in self._edges(finest)}
         counts = (tile_count(grid, self.problem.symmetry) for grid in grids)
-        parts = max(1, self.problem.k // LEAST_DEPTH)
+        parts = max(1, self.problem.k // LEAST_DEPTH) if may_be_cut(self.job, self.problem) else 1
         return crews(self.job, self.hardware, parts * max(tiles for tiles in counts if tiles <= MOST_TILES))
 
     def _edges(self, output: OutputSpec) -> Iterable[tuple[int, int]]:

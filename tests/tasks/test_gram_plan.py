@@ -54,7 +54,7 @@ def test_a_plan_keeps_its_memory_and_moves_no_fewer_bytes_than_possible(m, k, sy
     assert plan.symmetry == symmetry and plan.tile.rows == plan.tile.cols
     assert plan.predicted.peak_memory_bytes <= plan.memory_limit
     count = blocks(m, plan.tile.rows)
-    assert plan.grid[:2] == (count, count) and plan.workers <= plan.tiles == count * (count + 1) // 2
+    assert plan.grid[:2] == (count, count) and plan.workers <= plan.tiles * plan.parts and plan.tiles == count * (count + 1) // 2
     assert all(plan.tile.rows % edge == 0 or plan.tile.rows == m for edge in plan.chunk)
     assert plan.bytes_ratio >= 1
     assert plan.predicted.bytes_read >= made.a.nbytes

@@ -66,6 +66,7 @@ def planned(folder, x, hardware, **fields):
         "slots": (4, 1),
         "residency": "A",
         "workers": 2,
+        "parts": 1,
     }
     return job, problem, hardware, replace(plan, **changes)
 

@@ -158,7 +158,9 @@ def test_sums_survive_their_files_bit_for_bit_in_any_strips(tmp_path, monkeypatc
     parts = []
     for part in range(4):
         accumulator = torch.from_numpy(rng.standard_normal((8, 8)).astype("float32"))
-        made = Sums(accumulator, torch.from_numpy(rng.standard_normal((8, 11))), torch.from_numpy(rng.random(8)), 0.1 * part, 0, part == 2)
+        made = Sums(
+            accumulator, torch.from_numpy(rng.standard_normal((8, 11))), torch.from_numpy(rng.random(8)), 0.1 * part, changed=part == 2
+        )
         keep(hold_of(recipe.staging), str(part), made)
         parts.append(made)
     assert len(list(Path(recipe.staging.folder, "sums").iterdir())) == 4 * (3 + 1)

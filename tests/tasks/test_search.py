@@ -31,9 +31,9 @@ def precision_of(name):
 def needs(search, precision, output):
     """Every candidate of one output with its memory."""
     m, k, n = search.problem.shape
-    choices = product(
-        edges(m, output.chunks[0]), edges(n, output.chunks[1]), crews(search.job, search.hardware, 10**9), depths(search.problem), KEPT
-    )
+    (high, wide), (along_m, along_n) = output.chunks, search._along
+    tall, broad = edges(m, high, along_m), edges(n, wide, along_n)
+    choices = product(tall, broad, crews(search.job, search.hardware, 10**9), depths(search.problem), KEPT)
     device, durability, settles = search.hardware.device, search.job.durability, candidates(search.job, output.dtype)
     for rows, cols, (layout, workers), depth, kept in choices:
         tile = TileShape(rows, cols, depth)
@@ -41,7 +41,7 @@ def needs(search, precision, output):
         parts = parts_for(search.job, search.problem, way)
         way = replace(way, parts=max(1, parts))
         whole = parts == 1 and (depth < k or kept == (True, True))
-        if way.tiles <= MOST_TILES and (whole or (parts > 1 and kept == (False, False) and depth < k and way.parts_are_even)):
+        if way.tiles <= MOST_TILES and (whole or (parts > 1 and kept == (False, False) and depth < k and way.grid[2] >= way.parts)):
             memory = tile_memory(search.problem, way)
             yield way, layout.base_bytes + memory.host_bytes, memory.device_bytes
 
@@ -54,7 +54,7 @@ def priced(search, precision, output):
 
 def naive(search, precision):
     best, limit = None, float("inf")
-    for output in outputs(search.job, (search.problem.m, search.problem.n), precision.dtype_out):
+    for output in outputs(search.job, (search.problem.m, search.problem.n), precision.dtype_out, search._along):
         fits = list(priced(search, precision, output))
         found = settle(search.problem, fits) if fits else None
         if found and found.cost.seconds < limit:
@@ -83,7 +83,7 @@ def test_it_chooses_as_if_every_candidate_were_priced(search, arithmetic):
 @given(searches())
 def test_the_smallest_is_the_smallest_of_all(search):
     least = search.smallest(precision_of("float32"))
-    specs = outputs(search.job, (search.problem.m, search.problem.n), "float32")
+    specs = outputs(search.job, (search.problem.m, search.problem.n), "float32", search._along)
     every = [(host * way.workers, device) for output in specs for way, host, device in needs(search, precision_of("float32"), output)]
     limit = search.hardware.device_memory_bytes if search.hardware.device != "cpu" else 2**62
     assert least.total_bytes == min(total for total, device in every if device <= limit)

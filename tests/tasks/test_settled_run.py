@@ -35,7 +35,7 @@ def prepared(folder: Path, cluster, **fields):
     store(folder / "A", values, (128, 128))
     store(folder / "B", np.eye(EDGE, dtype=np.float32), (128, 128))
     job, problem, hardware, plan = planned(folder, **fields)
-    plan = replace(plan, tile=TileShape(128, 128, 128), grid=(4, 4, 4), slots=(4, 1))
+    plan = replace(plan, tile=TileShape(128, 128, 128), grid=(4, 4, 4), slots=(4, 1), parts=1)
     rates = dict.fromkeys(CODECS, 1000000000.0)
     layouts = tuple(replace(layout, rates=replace(layout.rates, encode=rates, decode=rates, write=5e6)) for layout in hardware.layouts)
     return prepare(job, problem, replace(hardware, layouts=layouts), plan, cluster), values

@@ -131,7 +131,7 @@ def small_tiles(module):
         plan, tile = honest(job, problem, hardware), TRICKS["tile"]
         grid = tuple(-(-extent // edge) for extent, edge in zip((problem.m, problem.n, problem.k), tile, strict=True))
         shape = plan.tile.__class__(*tile)
-        return replace(plan, tile=shape, grid=grid, slots=(1, 1), residency="C", workers=2, threads_per_worker=1, kernel="torch")
+        return replace(plan, tile=shape, grid=grid, slots=(1, 1), residency="C", workers=2, threads_per_worker=1, kernel="torch", parts=1)
 
     module.make_plan = make_plan
 
