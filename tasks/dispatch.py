@@ -5,17 +5,14 @@ A preference for a worker is never a must: Dask gives a task to another one when
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from distributed import Client, Future
 
-from tasks.outcome import Measurement
+from tasks.outcome import Measurement, Part
 from tasks.recipe import Recipe
 from tasks.remote import compute_part, compute_tile, finish_tile
 from tasks.walk import Tile
-
-if TYPE_CHECKING:
-    from tasks.parts import Part
 
 _T = TypeVar("_T")
 

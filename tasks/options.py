@@ -28,6 +28,12 @@ LEAST_DEPTH = 256
 PART_SECONDS = 10.0
 """Work of a part, about: what a death costs, and how often there is progress."""
 
+LONG_TILE = 15.0
+"""Seconds of work that a tile, or a part, may always take."""
+
+STEPS = 16
+"""Tiles that each worker gets at least of a run in which they take longer: what a death costs, and how often there is progress."""
+
 PARTS_SHARE = 0.05
 """Of what is read: partial sums are no more where fewer parts would do for all workers."""
 
@@ -112,6 +118,13 @@ def parts_for(job: Job, problem: Problem, group: Candidate) -> int:
     seconds = problem.flops / group.layout.rates.flops[group.arithmetic.name] / (group.tiles * for_all)
     most = int(PARTS_SHARE * k * (rows + cols) / (rows * cols))
     return for_all * max(1, min(ceil(seconds / PART_SECONDS), most // for_all, k // (LEAST_DEPTH * for_all)))
+
+
+def is_too_long(problem: Problem, group: Candidate) -> bool:
+    """Whether a tile of the group, or a part of one, takes longer than it should."""
+    whole = problem.flops / group.layout.rates.flops[group.arithmetic.name]
+    share = min(1.0, group.tile.rows * group.tile.cols / (problem.m * problem.n))
+    return whole * share / group.parts > max(LONG_TILE, whole / (STEPS * group.workers))
 
 
 def may_be_cut(job: Job, problem: Problem) -> bool:

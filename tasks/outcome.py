@@ -28,6 +28,16 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What a part of a tile cost; its sums lie in files. Known to the driver, which loads no torch."""
+
+    bytes_read: int = 0
+    """Decoded bytes of A and B, in this run."""
+    shares: tuple[Share, ...] = ()
+    """Who did it; empty where it was found done."""
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What one tile cost and what its probes saw."""
 

@@ -9,13 +9,13 @@ file.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
 from storage import CorruptData, hold_of
 from tasks.check import Sums
-from tasks.outcome import Measurement, Share
+from tasks.outcome import Measurement, Part, Share
 from tasks.partial import PartLost, add, is_kept, keep
 from tasks.recipe import Recipe
 from tasks.resident import peak_resident_bytes
@@ -25,16 +25,6 @@ from tasks.workspace import release
 
 MOST_LOST = 3
 """Times that a tile's parts may be found lost while they are added up."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a part cost; its sums lie in files."""
-
-    bytes_read: int = 0
-    """Decoded bytes of A and B, in this run."""
-    shares: tuple[Share, ...] = ()
-    """Who did it; empty where it was found done."""
 
 
 def compute_part(recipe: Recipe, tile: Tile, part: int, attempt: int = 0) -> Part:

@@ -1,13 +1,8 @@
 """What the driver sends to workers, without loading what only workers need: torch takes a second and 200 MiB."""
 
-from typing import TYPE_CHECKING
-
-from tasks.outcome import Measurement
+from tasks.outcome import Measurement, Part
 from tasks.recipe import Recipe
 from tasks.walk import Tile
-
-if TYPE_CHECKING:
-    from tasks.parts import Part
 
 
 def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
@@ -17,14 +12,14 @@ def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
     return work.compute_tile(recipe, tile, attempt)
 
 
-def compute_part(recipe: Recipe, tile: Tile, part: int, attempt: int = 0) -> "Part":
+def compute_part(recipe: Recipe, tile: Tile, part: int, attempt: int = 0) -> Part:
     """`tasks.parts.compute_part`, imported where it runs."""
     from tasks import parts as work  # noqa: PLC0415
 
     return work.compute_part(recipe, tile, part, attempt)
 
 
-def finish_tile(recipe: Recipe, tile: Tile, attempt: int, *partials: "Part") -> Measurement:
+def finish_tile(recipe: Recipe, tile: Tile, attempt: int, *partials: Part) -> Measurement:
     """`tasks.parts.finish_tile`, imported where it runs."""
     from tasks import parts as work  # noqa: PLC0415
 

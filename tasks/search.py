@@ -21,7 +21,7 @@ from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
 from tasks.memory import ITEMSIZE, tile_memory
-from tasks.options import LEAST_DEPTH, crews, depths, edges, may_be_cut, outputs, parts_for
+from tasks.options import LEAST_DEPTH, crews, depths, edges, is_too_long, may_be_cut, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.survey import Problem
@@ -176,8 +176,9 @@ class Search:
         for rows, cols in self._edges(whole.output):
             group = replace(whole, tile=TileShape(rows, cols, self.problem.k))
             parts = parts_for(self.job, self.problem, group)
-            if parts and group.tiles <= MOST_TILES:
-                yield replace(group, parts=parts)
+            group = replace(group, parts=max(1, parts))
+            if parts and group.tiles <= MOST_TILES and not is_too_long(self.problem, group):
+                yield group
 
     @cached_property
     def _crews(self) -> list[tuple[Layout, int]]:

@@ -19,8 +19,9 @@ from tasks import tile as work
 from tasks.check import Sums
 from tasks.clusters import ClusterSpec, open_cluster
 from tasks.errors import NonFinite, NotCertified
+from tasks.outcome import Part
 from tasks.partial import add, keep
-from tasks.parts import Part, compute_part, finish_tile, part_name
+from tasks.parts import compute_part, finish_tile, part_name
 from tasks.plan import TileShape
 from tasks.planner import make_plan
 from tasks.prepare import prepare

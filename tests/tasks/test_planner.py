@@ -14,6 +14,7 @@ from tasks.bound import Team, lower_bound_bytes
 from tasks.cost import cost_of
 from tasks.errors import BadInput, Refused
 from tasks.geometry import blocks
+from tasks.options import LONG_TILE, STEPS
 from tasks.plan import LANES
 from tasks.planner import make_plan
 from tasks.search import NEAR_TIE, WORTH_HALVING
@@ -256,3 +257,10 @@ def test_a_thin_product_is_planned_at_the_speed_of_thin_blocks():
     speeds = [next(choice.flops for choice in plan.choices if choice.verdict == "chosen") for plan in (thick, thin)]
     assert speeds == [88e9, pytest.approx(10e9)]
     assert thin.predicted.lanes["multiply"] > 5 * thick.predicted.lanes["multiply"]
+
+
+@pytest.mark.parametrize("shape", [(16_384, 16_384, 16_384), (30_000, 30_000, 30_000), (2000, 5_000_000, 2000)])
+def test_a_long_run_has_many_steps_for_each_worker(shape):
+    plan = make_plan(job(memory=16 * GIB), problem(shape, chunks=((2000, 2000), (2000, 2000))), hardware((2, 1)))
+    steps = plan.tiles * plan.parts
+    assert plan.predicted.lanes["multiply"] * plan.workers / steps < max(1.5 * LONG_TILE, plan.predicted.lanes["multiply"] / STEPS * 1.5)

@@ -12,7 +12,7 @@ from tasks.compression import candidates
 from tasks.cost import Cost, estimate
 from tasks.ladder import ARITHMETICS
 from tasks.memory import tile_memory
-from tasks.options import crews, depths, edges, outputs, parts_for
+from tasks.options import crews, depths, edges, is_too_long, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.search import MOST_TILES, NEAR_TIE, WORTH_HALVING, Fit, Search, first_fastest, settle
@@ -41,7 +41,11 @@ def needs(search, precision, output):
         parts = parts_for(search.job, search.problem, way)
         way = replace(way, parts=max(1, parts))
         whole = parts == 1 and (depth < k or kept == (True, True))
-        if way.tiles <= MOST_TILES and (whole or (parts > 1 and kept == (False, False) and depth < k and way.grid[2] >= way.parts)):
+        if (
+            way.tiles <= MOST_TILES
+            and not is_too_long(search.problem, way)
+            and (whole or (parts > 1 and kept == (False, False) and depth < k and way.grid[2] >= way.parts))
+        ):
             memory = tile_memory(search.problem, way)
             yield way, layout.base_bytes + memory.host_bytes, memory.device_bytes
 
