@@ -3,11 +3,12 @@
 A preference for a worker is never a must: Dask gives a task to another one when that one is gone.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from distributed import Client, Future
+from distributed import Client, Future, as_completed
 
 from tasks.outcome import Measurement, Part
 from tasks.recipe import Recipe
@@ -28,23 +29,61 @@ class Errand:
 
 
 @dataclass(frozen=True)
-class Sent:
+class Flight:
     """A tile that is out."""
 
     future: "Future[Measurement]"
-    parts: "tuple[Future[Part], ...]" = ()
+    parts: "tuple[Future[Part], ...]"
     """Its parts; none where it is one task."""
+    index: int
+    """Its place in the walk."""
+    worker: str
+    """For whom it was meant."""
 
 
-def send(client: Client, errand: Errand, workers: Sequence[str]) -> Sent:
-    """Submit a tile, meant for the first of these workers; its parts for all of them in turn."""
-    if errand.recipe.parts == 1:
-        return Sent(_submit(client, workers[0], compute_tile, errand.recipe, errand.tile, errand.attempt))
-    parts = tuple(
-        _submit(client, workers[part % len(workers)], compute_part, errand.recipe, errand.tile, part, errand.attempt)
-        for part in range(errand.recipe.parts)
-    )
-    return Sent(_submit(client, workers[0], finish_tile, errand.recipe, errand.tile, errand.attempt, *parts), parts)
+class Air:
+    """The tiles that are out."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._flights: dict[object, Flight] = {}
+        """By the future's key."""
+        self._completed = as_completed(loop=client.loop)
+        self.load = Counter[str]()
+        """Tiles by worker."""
+
+    def send(self, errand: Errand, workers: Sequence[str]) -> None:
+        """Submit a tile, meant for the first of these workers; its parts for all of them in turn."""
+        flight = _submitted(self._client, errand, workers)
+        self._flights[flight.future.key] = flight
+        self.load[flight.worker] += 1
+        self._completed.update([*flight.parts, flight.future])
+
+    def landing(self, part_landed: Callable[[], None]) -> Iterator[Flight]:
+        """Tiles as they are finished, until none is out; a part that is done is only told."""
+        for future in self._completed:
+            if flight := self._flights.get(future.key):
+                yield flight
+            else:
+                part_landed()
+
+    def over(self, flight: Flight) -> None:
+        """Forget a tile, and let the workers forget it."""
+        del self._flights[flight.future.key]
+        self.load[flight.worker] -= 1
+        flight.future.release()
+
+    def cancel(self) -> None:
+        """Take back what is out; parts go with the tile that nobody wants any more."""
+        self._client.cancel([flight.future for flight in list(self._flights.values())])
+
+
+def _submitted(client: Client, errand: Errand, workers: Sequence[str]) -> Flight:
+    recipe, tile, attempt = errand.recipe, errand.tile, errand.attempt
+    if recipe.parts == 1:
+        return Flight(_submit(client, workers[0], compute_tile, recipe, tile, attempt), (), tile.index, workers[0])
+    parts = tuple(_submit(client, workers[part % len(workers)], compute_part, recipe, tile, part, attempt) for part in range(recipe.parts))
+    return Flight(_submit(client, workers[0], finish_tile, recipe, tile, attempt, *parts), parts, tile.index, workers[0])
 
 
 def _submit(client: Client, worker: str, function: Callable[..., _T], *arguments: object) -> "Future[_T]":

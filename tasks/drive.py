@@ -11,20 +11,19 @@ else is retried: bad input stays bad. What stands out was recorded when it lande
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import cycle
 from threading import Event, Thread
 from time import monotonic, sleep
 
-from distributed import CancelledError, Future, KilledWorker, as_completed
+from distributed import CancelledError, KilledWorker
 
 from storage import OpenJournal
 from tasks.alarm import yard_of
 from tasks.ascent import Ascent
 from tasks.clusters import Cluster
-from tasks.dispatch import Errand, Sent, send
+from tasks.dispatch import Air, Errand, Flight
 from tasks.doubts import Doubts
 from tasks.errors import NotCertified, WorkersLost
 from tasks.outcome import Measurement, Outcome, Progress
@@ -52,16 +51,6 @@ RELEASE_SECONDS = 2.0
 Observer = Callable[[Progress], None]
 
 
-@dataclass(frozen=True)
-class _Flight:
-    """A tile that is out."""
-
-    sent: Sent
-    index: int
-    worker: str
-    """For whom it was meant."""
-
-
 class Drive:
     """The state of one multiplication in the driver."""
 
@@ -73,10 +62,7 @@ class Drive:
         self.pilots = [index for index in run.pending if index in self.ascent.pilots]
         waiting = [index for index in run.pending if index not in self.ascent.pilots]
         self.queues = Queues(waiting, list(self.workers), self.recipe.walk.weights(waiting, len(self.workers)))
-        self.flying: dict[object, _Flight] = {}
-        """By the future's key."""
-        self.load = Counter[str]()
-        """Tiles in flight by worker."""
+        self.air = Air(cluster.client)
         self.deaths: Counter[int] = Counter()
         self.missed: list[Measurement] = []
         """Tiles that were computed again in a better arithmetic, oldest first."""
@@ -86,7 +72,6 @@ class Drive:
         self.done = {tile.index: tile for tile in run.resumed}
         self.doubts = Doubts(yard_of(run.plan), run.resumed)
         self.estimate = Estimate(run.plan, run.problem, run.resumed, len(run.pending))
-        self.completed = as_completed(loop=cluster.client.loop)
         self.over = Event()
 
     @property
@@ -109,8 +94,8 @@ class Drive:
         for _ in range(WINDOW):
             for worker in self.workers:
                 self._send_next(worker)
-        for future in self._landing():
-            self._send_next(self._land(future))
+        for flight in self.air.landing(self._part_landed):
+            self._send_next(self._land(flight))
         if self.left:
             raise WorkersLost(f"{self.left} tiles were never computed: no worker is left")
         self.journal.sync()
@@ -123,8 +108,8 @@ class Drive:
         """Compute the first tiles, and find out where the others start; what missed is then computed again."""
         for index, worker in zip(self.pilots, cycle(self.workers), strict=False):
             self._send(index, worker)
-        for future in self._landing():
-            self._land(future)
+        for flight in self.air.landing(self._part_landed):
+            self._land(flight)
         self.ascent.settle()
         for tile in tuple(self.missed):
             self._send(tile.index, tile.worker)
@@ -134,7 +119,7 @@ class Drive:
         """Take back what is still out, and free the workers' buffers."""
         self.over.set()
         with suppress(Exception):
-            self.cluster.client.cancel(self._out)
+            self.air.cancel()
             self.cluster.client.run(release, callback_timeout=RELEASE_SECONDS)
 
     def _watch(self) -> None:
@@ -151,20 +136,17 @@ class Drive:
                 replaced = bool(alive) and known.isdisjoint(alive)
                 known, seen = (alive, monotonic()) if alive else (known, seen)
                 if replaced or self.lost or monotonic() - seen > ALONE_SECONDS:
-                    self.cluster.client.cancel(self._out)
+                    self.air.cancel()
 
     def _send_next(self, worker: str) -> None:
         fit = self.doubts.fit([worker])
-        index = self.queues.next_for(worker, idle=not self.load[worker]) if fit else None
+        index = self.queues.next_for(worker, idle=not self.air.load[worker]) if fit else None
         if index is not None:
             self._send(index, worker)
 
     def _send(self, index: int, worker: str) -> None:
         errand = Errand(self.ascent.recipe(index), self.recipe.walk[index], int(index in self.again))
-        sent = send(self.cluster.client, errand, self._round(worker))
-        self.flying[sent.future.key] = _Flight(sent, index, worker)
-        self.load[worker] += 1
-        self.completed.update([*sent.parts, sent.future])
+        self.air.send(errand, self._round(worker))
 
     def _round(self, first: str) -> list[str]:
         """The workers in turn, this one first: parts of a tile go round them."""
@@ -172,30 +154,17 @@ class Drive:
         place = fit.index(first) if first in fit else 0
         return [first, *fit[place + 1 :], *fit[:place]]
 
-    def _landing(self) -> "Iterator[Future[Measurement]]":
-        """Finished tiles; a part that is done is only shown."""
-        for future in self.completed:
-            if future.key in self.flying:
-                yield future
-            else:
-                self.observe(self.estimate.after_part())
+    def _part_landed(self) -> None:
+        self.observe(self.estimate.after_part())
 
-    @property
-    def _out(self) -> "list[Future[Measurement]]":
-        """What is out; parts go with the tile that nobody wants any more."""
-        return [flight.sent.future for flight in list(self.flying.values())]
-
-    def _land(self, future: "Future[Measurement]") -> str:
-        """Book a finished future; returns the worker that is free now."""
-        flight = self.flying[future.key]
+    def _land(self, flight: Flight) -> str:
+        """Book a finished tile; returns the worker that is free now."""
         try:
-            measurement: Measurement = future.result()
+            measurement: Measurement = flight.future.result()
         except (KilledWorker, CancelledError) as error:
             return self._lost(flight.index, error)
         finally:
-            del self.flying[future.key]  # only now: a record that died with its worker is waited for like any other
-            self.load[flight.worker] -= 1
-            future.release()
+            self.air.over(flight)  # only now: a record that died with its worker is waited for like any other
         if self.doubts.confirms_miss(measurement):
             self._miss(measurement)
             return measurement.worker

@@ -20,6 +20,7 @@ print(*(name for name in ("prefect", "zarr", "matplotlib", "scipy", "pandas", "t
         ("tasks.planner", set()),
         ("tasks.calibrate", {"distributed"}),
         ("tasks.run", {"distributed"}),
+        ("tasks.outcome", set()),
         ("tasks.job", set()),
         ("flows", set()),
     ],

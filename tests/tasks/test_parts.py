@@ -182,6 +182,11 @@ def test_sums_that_are_lost_as_soon_as_they_are_written_end_the_run(tmp_path, mo
         finish_tile(recipe, recipe.walk[0], 0, Part(), Part())
 
 
+def test_what_a_part_returns_is_known_without_torch():
+    """Dask loads the type of every result in the driver."""
+    assert Part.__module__ == "tasks.outcome"  # whose imports tests/tasks/test_light_workers.py looks at
+
+
 # -- planning ---------------------------------------------------------------------------------------------------------
 
 
