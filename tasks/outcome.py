@@ -37,7 +37,7 @@ class Part:
     """Who did it; empty where it was found done."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What one tile cost and what its probes saw."""
 

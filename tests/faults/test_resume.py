@@ -84,6 +84,7 @@ OTHERWISE = {
 }
 
 
+@pytest.mark.slow
 def test_what_is_asked_otherwise_is_named_and_refused(lab: Lab) -> None:
     folder = lab.stop()
     before = files(folder)

@@ -31,6 +31,7 @@ def test_what_was_settled_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["codec"]
 
 
+@pytest.mark.slow
 def test_processes_that_settle_at_one_moment_agree(tmp_path: Path) -> None:
     with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
         list(pool.map(abs, range(32)))  # every process is up

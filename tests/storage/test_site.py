@@ -75,6 +75,7 @@ def test_a_result_lives_from_its_start_to_its_publication(site: Site, out: str) 
         site.check([], overwrite=False)
 
 
+@pytest.mark.slow
 def test_one_run_at_a_time(site: Site) -> None:
     _, lease = begin(site)
     with pytest.raises(Refused):

@@ -157,6 +157,7 @@ def logger_levels() -> dict[str, int]:
     return {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict if name.startswith("distributed")}
 
 
+@pytest.mark.slow
 def test_closing_is_quick_even_when_a_worker_is_busy_or_stopped():
     with open_cluster(ClusterSpec("local", workers=2)) as opened:
         stopped, busy = opened.run_on_workers(os.getpid).values()
@@ -175,6 +176,7 @@ def test_closing_twice_is_harmless():
     opened.close()
 
 
+@pytest.mark.slow
 def test_two_clusters_at_once_do_not_know_each_other(cluster):
     with open_cluster(ClusterSpec("local", threads=1, memory_limit=2**30)) as other:
         assert other.address != cluster.address
@@ -196,6 +198,7 @@ def test_a_dead_worker_is_replaced(cluster):
     assert len(pids(cluster) & set(before.values())) == 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_before_it_answers_is_lost():
     with open_cluster(ClusterSpec("local")) as opened, pytest.raises(WorkersLost, match=r"worker at tcp://\S+ went away"):
         opened.run_on_workers(os._exit, 3)
@@ -215,6 +218,7 @@ def test_an_answer_that_is_there_but_takes_long_to_fetch_is_waited_for(cluster, 
     assert list(cluster.run_on_workers(abs, -3).values()) == [3] * len(cluster.workers)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_behind_a_shut_gate_is_not_replaced():
     gate, others = Gate(), children_of_this()
     with open_cluster(ClusterSpec("local"), gate) as opened:
@@ -281,6 +285,7 @@ def test_no_worker_outlives_a_killed_driver(tmp_path, number):
     wait_until(lambda: [path.name for path in (tmp_path / "script").iterdir()] == ["driver.py"], seconds=10)
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_driver_alone(tmp_path):
     driver = start_driver(tmp_path)
     workers = [int(word) for word in driver.stdout.readline().split()]

@@ -28,7 +28,7 @@ def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Computed:
     def run(fault: Fault | None, seed: int = 0, **way: object) -> tuple[Measurement, tuple[Alarm, ...]]:
         reference = once(None, seed + 1000, way).typical
         found = once(fault, seed, way)
-        yard = Yard(10, (checking_noise(DEPTH, EDGE, "float32"),), {0: reference})
+        yard = Yard(10, (checking_noise(DEPTH, EDGE, "float32"),), {(0, 1): reference})
         return found, alarms(found, yard)
 
     def once(fault: Fault | None, seed: int, way: dict[str, object]) -> Measurement:

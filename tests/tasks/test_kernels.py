@@ -106,6 +106,7 @@ def test_float32_is_pinned_while_a_kernel_runs(key, careless, monkeypatch):
     assert seen == [[wanted, wanted]]
 
 
+@pytest.mark.slow
 def test_no_temporary_of_the_accumulators_size():
     """Resident memory grows by far less than one accumulator (64 MiB) while the kernel runs."""
     program = """

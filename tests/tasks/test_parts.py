@@ -262,6 +262,7 @@ def test_whoever_computes_the_bits_are_the_same(tmp_path, cluster):
     assert bits(tmp_path) == first
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_parts_alone(tmp_path):
     with open_cluster(ClusterSpec("local", 2, 1)) as opened:
         run = prepare(*cut(tmp_path), opened)

@@ -176,6 +176,7 @@ def test_a_killed_worker_loses_only_its_tiles(inputs):
     np.testing.assert_allclose(zarr.open_array(folder / "C")[:], a @ b, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_run_without_workers_ends(inputs, monkeypatch):
     from tasks import drive as module
     from tasks import processes
@@ -197,6 +198,7 @@ def test_a_run_without_workers_ends(inputs, monkeypatch):
     assert not (folder / "C").exists()
 
 
+@pytest.mark.slow
 def test_a_run_whose_workers_were_all_replaced_goes_on(inputs):
     folder, a, b = inputs
     with open_cluster(ClusterSpec("local", 2, 1)) as opened:

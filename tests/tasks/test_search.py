@@ -77,7 +77,7 @@ def searches(draw):
     return Search(job(chunk=chunk), problem(shape, chunks=chunks), machine, budget)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=12)
 @given(searches(), st.sampled_from(["bfloat16", "float32"]))
 def test_it_chooses_as_if_every_candidate_were_priced(search, arithmetic):
     assert search.fastest(precision_of(arithmetic)) == naive(search, precision_of(arithmetic))
