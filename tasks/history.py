@@ -21,6 +21,12 @@ PRIOR_RUNS = 3
 ENOUGH = 8
 """Runs from which their own spread is stated."""
 
+LEAST_SHARE = 0.01
+"""Of all lanes: what a lane that was predicted to take less took says nothing about it."""
+
+MOST = 4.0
+"""No correction is larger, nor smaller than one over it."""
+
 PRIOR_SPREAD = 1.3
 """Factor either way that holds four runs of five, before there is a history."""
 
@@ -32,7 +38,7 @@ class Past:
     seconds: float
     """Measured over predicted before any correction."""
     lanes: dict[str, float]
-    """The same by lane, of those that were predicted to take any time."""
+    """The same by lane, of those that were predicted to take some of it."""
 
 
 def corrected(predicted: Prediction, history: Iterable[Past]) -> Prediction:
@@ -54,19 +60,22 @@ def corrected(predicted: Prediction, history: Iterable[Past]) -> Prediction:
 
 def past_of(predicted: Prediction, seconds: float, lanes: dict[str, float]) -> Past:
     """A run that took so many seconds, beside its prediction without the correction."""
+    told = sum(predicted.lanes.values())
     ratios = {
-        lane: lanes[lane] * predicted.lane_corrections.get(lane, 1.0) / predicted.lanes[lane] for lane in LANES if predicted.lanes[lane] > 0
+        lane: lanes[lane] * predicted.lane_corrections.get(lane, 1.0) / predicted.lanes[lane]
+        for lane in LANES
+        if predicted.lanes[lane] > LEAST_SHARE * told
     }
     return Past(seconds * predicted.correction / predicted.seconds, ratios)
 
 
 def _middle(ratios: list[float]) -> float:
-    """The median, drawn towards 1.
+    """The median, drawn towards 1, within MOST.
 
     >>> _middle([]), _middle([2.0] * 3), round(_middle([2.0] * 30), 2)
     (1.0, 1.5, 2.0)
     """
-    return median([*ratios, *[1.0] * PRIOR_RUNS])
+    return min(MOST, max(1 / MOST, median([*ratios, *[1.0] * PRIOR_RUNS])))
 
 
 def _spread(ratios: list[float]) -> tuple[float, float]:

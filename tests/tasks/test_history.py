@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.diary import note, recall_history
-from tasks.history import ENOUGH, PRIOR_SPREAD, RECENT, Past, corrected, past_of
+from tasks.history import ENOUGH, MOST, PRIOR_SPREAD, RECENT, Past, corrected, past_of
 from tasks.plan import LANES
 from tasks.planner import make_plan
 from tests.tasks.builders import Scene, report
@@ -57,6 +57,15 @@ def test_a_run_is_remembered_beside_its_uncorrected_prediction(ratios: list[floa
     past = past_of(before, factor * PREDICTED.seconds, lanes)
     assert past.seconds == pytest.approx(factor)
     assert all(ratio == pytest.approx(factor) for ratio in past.lanes.values())
+
+
+def test_a_lane_that_was_to_take_nothing_says_nothing_and_no_correction_is_absurd() -> None:
+    tiny = replace(PREDICTED, lanes=PREDICTED.lanes | {"encode": 1e-7})
+    assert "encode" not in past_of(tiny, 10.0, dict.fromkeys(LANES, 1.0)).lanes
+    wild = corrected(PREDICTED, [ran(1e6)] * 20)
+    assert wild.seconds == pytest.approx(MOST * PREDICTED.seconds)
+    assert wild.lanes["encode"] == pytest.approx(MOST * PREDICTED.lanes["encode"])
+    assert corrected(PREDICTED, [ran(1e-6)] * 20).seconds == pytest.approx(PREDICTED.seconds / MOST)
 
 
 def test_history_changes_what_is_told_and_not_what_is_planned() -> None:
