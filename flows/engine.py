@@ -50,7 +50,7 @@ def run_job(job: Job, direct: bool, approve: Approve | None = None) -> "Report":
 
         def look(problem: "Problem", plan: "Plan") -> None:
             unfinished = find_unfinished(job)
-            check_room(job, problem, plan, unfinished.tiles if unfinished else ())
+            check_room(job, problem, plan, unfinished.tiles if unfinished else None)
             take_traces(job.out)
             session.warn(describe(unfinished))
             if approve is not None:

@@ -179,7 +179,7 @@ def _adding_up(problem: Problem, way: Candidate) -> float:
         return 0.0
     rates, nbytes = way.layout.rates, partial_bytes(problem, way)
     kept = nbytes / (rates.write if way.durability == "power" else rates.write_unsynced)
-    summed = nbytes / min(rates.decode.values()) if "none" not in rates.decode else nbytes / rates.decode["none"]
+    summed = nbytes / rates.decode.get("none", min(rates.decode.values()))
     return kept / way.workers + (summed + 3 * nbytes / rates.copy) / min(way.tiles, way.workers)
 
 

@@ -102,12 +102,19 @@ def end(run: Run) -> None:
         run.lease.release()
 
 
-def check_room(job: Job, problem: Problem, plan: Plan, done: Iterable[Measurement] = ()) -> None:
-    """Raise Refused where OUT's file system has no room for what is still to come of the product, uncompressed, and for partial sums."""
+def check_room(job: Job, problem: Problem, plan: Plan, done: Iterable[Measurement] | None = None) -> None:
+    """Raise Refused where OUT's file system has no room for what is still to come of the product, uncompressed.
+
+    `done` are the tiles of a run that was begun; None asks for the partial sums of a new one, too.
+    """
     elements = product_spec(job, problem, plan).elements
-    missing = elements * np.dtype(plan.dtype_out).itemsize - sum(tile.bytes_written for tile in done)
-    partial = plan.parts * problem.m * problem.n * ITEMSIZE[ARITHMETICS[plan.arithmetic].accumulate] if plan.parts > 1 else 0
-    site_of(job.out).check_space(missing + partial)
+    missing = elements * np.dtype(plan.dtype_out).itemsize - sum(tile.bytes_written for tile in done or ())
+    site_of(job.out).check_space(missing + (_bytes_of_parts(plan) if done is None else 0))
+
+
+def _bytes_of_parts(plan: Plan) -> int:
+    (m, _, n), itemsize = plan.shape, ITEMSIZE[ARITHMETICS[plan.arithmetic].accumulate]
+    return plan.parts * m * n * itemsize if plan.parts > 1 else 0
 
 
 def product_spec(job: Job, problem: Problem, plan: Plan) -> OutputSpec:

@@ -171,14 +171,12 @@ class Search:
             symmetry=self.problem.symmetry,
         )
 
-    def _groups(self, whole: Candidate) -> Iterator[Candidate]:
-        """A candidate for each choice of tile edges, with k in one slab."""
-        for rows, cols in self._edges(whole.output):
-            group = replace(whole, tile=TileShape(rows, cols, self.problem.k))
-            parts = parts_for(self.job, self.problem, group)
-            group = replace(group, parts=max(1, parts))
-            if parts and group.tiles <= MOST_TILES and not is_too_long(self.problem, group):
-                yield group
+    def _groups(self, whole: Candidate) -> list[Candidate]:
+        """A candidate for each choice of tile edges, with k in one slab; of long tiles only where there are no shorter ones."""
+        tiles = [replace(whole, tile=TileShape(rows, cols, self.problem.k)) for rows, cols in self._edges(whole.output)]
+        cut = [(group, parts_for(self.job, self.problem, group)) for group in tiles if group.tiles <= MOST_TILES]
+        groups = [replace(group, parts=parts) for group, parts in cut if parts]
+        return [group for group in groups if not is_too_long(self.problem, group)] or groups
 
     @cached_property
     def _crews(self) -> list[tuple[Layout, int]]:

@@ -264,3 +264,17 @@ def test_a_long_run_has_many_steps_for_each_worker(shape):
     plan = make_plan(job(memory=16 * GIB), problem(shape, chunks=((2000, 2000), (2000, 2000))), hardware((2, 1)))
     steps = plan.tiles * plan.parts
     assert plan.predicted.lanes["multiply"] * plan.workers / steps < max(1.5 * LONG_TILE, plan.predicted.lanes["multiply"] / STEPS * 1.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields"),
+    [
+        ((8192, 100_000, 8192), {"chunk": (8192, 8192), "allow_nonfinite": True}),
+        ((1000, 50_000_000, 1000), {"workers": 1}),
+        ((1000, 50_000_000, 1000), {"allow_nonfinite": True}),
+    ],
+    ids=["one chunk", "one worker", "NaN allowed"],
+)
+def test_a_tile_that_cannot_be_shorter_is_planned_all_the_same(shape, fields):
+    plan = make_plan(job(memory=16 * GIB, **fields), problem(shape), hardware((2, 1)))
+    assert plan.predicted.seconds > 2 * LONG_TILE

@@ -35,19 +35,27 @@ def needs(search, precision, output):
     tall, broad = edges(m, high, along_m), edges(n, wide, along_n)
     choices = product(tall, broad, crews(search.job, search.hardware, 10**9), depths(search.problem), KEPT)
     device, durability, settles = search.hardware.device, search.job.durability, candidates(search.job, output.dtype)
+    ways: dict[tuple, list[Candidate]] = {}
     for rows, cols, (layout, workers), depth, kept in choices:
         tile = TileShape(rows, cols, depth)
         way = Candidate((m, k, n), precision.arithmetic, tile, kept, output, layout, workers, device, PROBES, durability, settles)
         parts = parts_for(search.job, search.problem, way)
-        way = replace(way, parts=max(1, parts))
-        whole = parts == 1 and (depth < k or kept == (True, True))
-        if (
-            way.tiles <= MOST_TILES
-            and not is_too_long(search.problem, way)
-            and (whole or (parts > 1 and kept == (False, False) and depth < k and way.grid[2] >= way.parts))
-        ):
-            memory = tile_memory(search.problem, way)
-            yield way, layout.base_bytes + memory.host_bytes, memory.device_bytes
+        if parts and way.tiles <= MOST_TILES:
+            ways.setdefault((layout.threads, workers), []).append(replace(way, parts=parts))
+    for crew in ways.values():
+        short = [way for way in crew if not is_too_long(search.problem, way)]
+        yield from (measured(search, way) for way in short or crew if is_possible(way, k))
+
+
+def is_possible(way, k):
+    if way.parts > 1:
+        return way.kept == (False, False) and way.tile.depth < k and way.grid[2] >= way.parts
+    return way.tile.depth < k or way.kept == (True, True)
+
+
+def measured(search, way):
+    memory = tile_memory(search.problem, way)
+    return way, way.layout.base_bytes + memory.host_bytes, memory.device_bytes
 
 
 def priced(search, precision, output):
