@@ -39,13 +39,13 @@ def test_the_shell_lines_of_the_readme_run(tmp_path):
     import zarr
 
     rng = np.random.default_rng(0)
-    for name in "AB":
+    for name in "ABX":
         zarr.create_array(tmp_path / f"{name}.zarr", shape=(300, 300), chunks=(100, 100), dtype="float32")[:] = rng.random((300, 300))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "GEMMFLOW_KEY_PAYROLL_2026": "ab" * 32}
     for line in "".join(blocks("sh")).splitlines():
         arguments = line.partition("#")[0].split()
         assert arguments[0] == "gemmflow"
-        more = ["--direct", "--yes"] if arguments[1] == "multiply" else []
+        more = ["--direct", "--yes"] if arguments[1] in ("multiply", "gram") else []
         command = [sys.executable, "-m", "flows", *arguments[1:], *more]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, (line, done.stderr)
