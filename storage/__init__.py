@@ -46,7 +46,7 @@ from storage.staging import Found, Staging, Start, create_staging, discard, find
 from storage.stamp import contents_stamp
 from storage.sync import replace_file, write_atomically
 from storage.unfinished import preload
-from storage.write import WriteResult, chunk_buffer_bytes, write_block
+from storage.write import WriteResult, chunk_buffer_bytes, encoded_bytes, write_block
 
 __all__ = [
     "CODECS",
@@ -99,6 +99,7 @@ __all__ = [
     "declare_codec",
     "default_chunks",
     "discard",
+    "encoded_bytes",
     "find_seal",
     "find_staging",
     "held_bytes",

@@ -130,6 +130,12 @@ def encode_chunk(spec: OutputSpec, block: Block | Elements, piece: Piece) -> tup
     return ChunkRecord(key, body.size + len(end), checksum, digest(body), values), (body, end)
 
 
+def encoded_bytes(spec: OutputSpec, block: Block) -> int:
+    """Bytes of the file of the first chunk of a block at the origin, which is encoded, hashed and forgotten."""
+    piece = next(pieces(slice(0, block.shape[0]), slice(0, block.shape[1]), spec.chunks))
+    return encode_chunk(spec, block, piece)[0].nbytes
+
+
 def _write_shard(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
     spec, key = staging.spec, f"c/{piece.chunk[0]}/{piece.chunk[1]}"
     assert spec.shards is not None

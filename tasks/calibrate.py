@@ -1,14 +1,13 @@
 """Measure: what the workers of this machine can do, asked of real workers and remembered.
 
-Each layout (many processes with one BLAS thread, one process with many) is opened for a second or two; all its workers
-measure at the same time, since that is how they will work. The slowest worker's rates count. Results are kept by
-fingerprint, so that the same call on the same machine makes the same plan.
+Processes with one BLAS thread each are opened for some seconds; all measure at the same time, since that is how they will work, and
+the slowest worker's rates count. Then one of them measures alone what it does with all the threads. Results are kept by fingerprint, so
+that the same call on the same machine makes the same plan.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tasks.clusters import Cluster, ClusterSpec, open_cluster
 from tasks.diary import recall_history
@@ -16,7 +15,6 @@ from tasks.errors import GemmflowError
 from tasks.hardware import (
     Hardware,
     Layout,
-    Rates,
     cache_folder,
     host_fingerprint,
     installed_memory,
@@ -27,12 +25,10 @@ from tasks.hardware import (
 )
 from tasks.job import Job
 from tasks.nvidia import visible_devices
+from tasks.remote import measure_threads, measure_worker
 from tasks.resident import idle_bytes
 from tasks.survey import Problem
-
-if TYPE_CHECKING:
-    from tasks.rates import WorkerRates
-
+from tasks.worker_rates import WorkerRates, slowest
 
 HELD_STEP = 16 << 20
 
@@ -60,15 +56,17 @@ def with_history(hardware: Hardware) -> Hardware:
 def calibrate(kind: str = "local") -> Hardware:
     """Measure this machine afresh and remember it."""
     device = _device(kind)
-    layouts = [_measure_layout(kind, workers, threads) for workers, threads in layouts_to_measure(device)]
+    with open_cluster(ClusterSpec(kind, *workers_to_measure(device))) as cluster:
+        answers = _ask(cluster, device)
+        layouts = [_layout(answers, answers[0].threads), *_with_all_threads(cluster, device, answers)]
     hardware = Hardware(
         fingerprint=host_fingerprint(device),
         processor=processor_name(),
         cores=usable_cores(),
         memory_bytes=installed_memory(),
-        layouts=tuple(layout for layout, _ in layouts),
+        layouts=tuple(layouts),
         device=device,
-        device_memory_bytes=min(free for _, free in layouts),
+        device_memory_bytes=min(answer.device_memory_bytes for answer in answers),
     )
     remember(hardware)
     return hardware
@@ -101,63 +99,34 @@ def _with_what_they_hold(hardware: Hardware, idle: int) -> Hardware:
     return replace(hardware, layouts=tuple(replace(layout, base_bytes=max(layout.base_bytes, held)) for layout in hardware.layouts))
 
 
-def layouts_to_measure(device: str) -> list[tuple[int, int]]:
-    """(workers, BLAS threads) worth measuring: a process a core, one process for all; a process a GPU.
-
-    The first wins near-ties.
-    """
+def workers_to_measure(device: str) -> tuple[int, int]:
+    """Workers and BLAS threads of each: a process a core, or a process a GPU."""
     cores = usable_cores()
     if device == "cuda":
         devices = max(1, len(visible_devices()))
-        return [(devices, max(1, cores // devices))]
-    return [(cores, 1)] + ([(1, cores)] if cores > 1 else [])
+        return devices, max(1, cores // devices)
+    return cores, 1
 
 
-def _measure_layout(kind: str, workers: int, threads: int) -> tuple[Layout, int]:
-    with open_cluster(ClusterSpec(kind, workers, threads)) as cluster:
-        answers = _ask(cluster, _device(kind))
-    return _layout(answers, threads), min(answer.device_memory_bytes for answer in answers)
+def _with_all_threads(cluster: Cluster, device: str, answers: Sequence[WorkerRates]) -> list[Layout]:
+    """One process for all cores, where that is another layout; near-ties go to the other one."""
+    if device == "cuda" or len(answers) == 1:
+        return []
+    answer = cluster.run_on_one(measure_threads, answers[0], device, usable_cores())
+    return [_layout([answer], answer.threads)]
 
 
-def _ask(cluster: Cluster, device: str) -> "list[WorkerRates]":
-    from tasks.rates import measure_worker  # noqa: PLC0415 - torch takes a second to import, and a remembered machine needs none
-
+def _ask(cluster: Cluster, device: str) -> list[WorkerRates]:
     return list(cluster.run_on_workers(measure_worker, device, str(cache_folder())).values())
 
 
-def _layout(answers: "Sequence[WorkerRates]", threads: int) -> Layout:
+def _layout(answers: Sequence[WorkerRates], threads: int) -> Layout:
     """Raises GemmflowError where the workers share no kernel of IEEE arithmetic that passes its self-test; others may be missing."""
     rates = slowest([answer.rates for answer in answers])
     wrong = [name for name in IEEE if not rates.gemm[name]]
     if wrong:
         raise GemmflowError(f"no kernel multiplies small integers exactly in {', '.join(wrong)} on every worker: check this hardware")
     return Layout(len(answers), threads, max(answer.base_bytes for answer in answers), rates)
-
-
-def slowest(rates: Sequence[Rates]) -> Rates:
-    """Every rate at its lowest among the workers."""
-    first = rates[0]
-    shared = {name: [library for library in speeds if _all_have(rates, name, library)] for name, speeds in first.gemm.items()}
-    return Rates(
-        gemm={name: {library: min(rate.gemm[name][library] for rate in rates) for library in found} for name, found in shared.items()},
-        thin={name: _thinnest(rates, name, found) for name, found in shared.items()},
-        decode={name: min(rate.decode[name] for rate in rates) for name in first.decode},
-        encode={name: min(rate.encode[name] for rate in rates) for name in first.encode},
-        probe=min(rate.probe for rate in rates),
-        write=min(rate.write for rate in rates),
-        write_unsynced=min(rate.write_unsynced for rate in rates),
-        copy=min(rate.copy for rate in rates),
-        touch=min(rate.touch for rate in rates),
-    )
-
-
-def _thinnest(rates: Sequence[Rates], arithmetic: str, found: list[str]) -> dict[str, float]:
-    measured = [rate.thin.get(arithmetic, {}) for rate in rates]
-    return {library: min(speeds[library] for speeds in measured) for library in found if all(library in speeds for speeds in measured)}
-
-
-def _all_have(rates: Sequence[Rates], arithmetic: str, library: str) -> bool:
-    return all(library in rate.gemm[arithmetic] for rate in rates)
 
 
 def _device(kind: str) -> str:

@@ -90,14 +90,12 @@ class Cluster:
 
         Raises what the function raises, and WorkersLost when a worker goes away before it answered.
         """
-        futures = {
-            address: self.client.submit(function, *args, **kwargs, workers=[address], pure=False, allow_other_workers=False)
-            for address in self.workers
-        }
-        try:
-            return {address: self._answer(address, future) for address, future in futures.items()}
-        finally:
-            self.client.cancel(list(futures.values()))
+        return self._run_on(self.workers, function, *args, **kwargs)
+
+    def run_on_one(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `function` once, on the first worker. Raises what `run_on_workers` raises."""
+        (answer,) = self._run_on(self.workers[:1], function, *args, **kwargs).values()
+        return answer
 
     def close(self) -> None:
         """Close the client, and end the worker processes that were started here, within a bounded time."""
@@ -108,6 +106,16 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _run_on(self, addresses: tuple[str, ...], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> dict[str, R]:
+        futures = {
+            address: self.client.submit(function, *args, **kwargs, workers=[address], pure=False, allow_other_workers=False)
+            for address in addresses
+        }
+        try:
+            return {address: self._answer(address, future) for address, future in futures.items()}
+        finally:
+            self.client.cancel(list(futures.values()))
 
     def _identity(self) -> dict[str, object]:
         """What the scheduler says of itself; `Client.scheduler_info` may give another question's answer, without any worker."""

@@ -35,7 +35,12 @@ SECONDS_PER_FILE = 1.5e-4
 SECONDS_PER_TILE = 4e-3
 """Send a task and take its record."""
 
-FIXED_SECONDS = 0.3
+WAITING = 1.08
+"""Threads that multiply together wait for the one whose core somebody else used: what that is worth, over the rate that was measured
+with nobody else there. (Runs of one worker with two threads took 1.00 to 1.2 of what they were predicted to take without it, and 1.9
+beside other work, where two workers with one thread each take 1.5 at most.)"""
+
+FIXED_SECONDS = 0.07
 """Survey, staging, publish."""
 
 
@@ -116,7 +121,7 @@ def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int, wor
     bytes_written = way.output.elements * np.dtype(way.output.dtype).itemsize
     total = {
         "read": reads.nbytes / _decode_rate(problem, way) + reads.files * SECONDS_PER_FILE,
-        "multiply": work.flops / rates.speed(way.arithmetic.name, way.shortest)
+        "multiply": work.flops / rates.speed(way.arithmetic.name, way.shortest) * _waiting(way)
         + (2.0 * work.accumulated * ITEMSIZE[way.arithmetic.accumulate] + _conversion_traffic(problem, way, work)) / rates.copy,
         "verify": _probed_elements(problem, way, work) / rates.probe,
         "encode": bytes_written / rates.encode[way.output.codec],
@@ -171,6 +176,10 @@ def _decode_rate(problem: Problem, way: Candidate) -> float:
     """Of the operand that decodes slower."""
     rates = way.layout.rates.decode
     return min(rates.get(operand.matrix.codec, min(rates.values())) for operand in (problem.a, problem.b))
+
+
+def _waiting(way: Candidate) -> float:
+    return WAITING if way.layout.threads > 1 and way.device == "cpu" else 1.0
 
 
 def _adding_up(problem: Problem, way: Candidate) -> float:

@@ -20,10 +20,13 @@ from tasks.history import Past
 from tasks.ladder import ARITHMETICS
 from tasks.units import format_bytes
 
-CALIBRATION_VERSION = 10
+CALIBRATION_VERSION = 11
 
 THICK, THIN = 1024, 32
 """Shortest edges of the two blocks that are multiplied to measure a kernel."""
+
+TOLD = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+"""Variables by which libraries are told what the processor can do, whatever it can."""
 
 KERNEL_TIE = 0.02
 """Libraries whose rates differ by less are equal: the first is taken."""
@@ -177,7 +180,8 @@ def host_fingerprint(device: str) -> str:
     libraries = [f"{name} {metadata.version(name)}" for name in ("gemmflow", "torch", "numpy", "scipy", "numcodecs", "distributed")]
     codecs = [name for name, codec in CODECS.items() if codec.installed]
     machine = [device, processor_name(), usable_cores(), installed_memory() >> 28]
-    facts = [CALIBRATION_VERSION, *machine, platform.python_version(), *libraries, *codecs]
+    told = [os.environ.get(name) for name in TOLD]
+    facts = [CALIBRATION_VERSION, *machine, *told, platform.python_version(), *libraries, *codecs]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 

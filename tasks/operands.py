@@ -68,7 +68,7 @@ def _scale(row: Arithmetic, values: torch.Tensor, side: int) -> Scale:
 def largest_of_lines(values: torch.Tensor, side: int) -> torch.Tensor:
     """Largest magnitude of each row (side 0) or column (side 1), float64; NaN where a line holds one."""
     if values.is_floating_point():
-        return torch.linalg.vector_norm(values, ord=torch.inf, dim=1 - side).double()
+        return torch.maximum(values.amax(1 - side), -values.amin(1 - side)).double()  # a norm in torch takes 20 times as long
     largest = torch.zeros(values.shape[side], dtype=torch.float64, device=values.device)
     step = max(1, block_elements(values.device.type, torch.get_num_threads()) // values.shape[1])
     for start in range(0, values.shape[0], step):

@@ -30,6 +30,10 @@ RETURNED_AT = 32 << 20
 would be fresh pages for every block (measured: at 1 MiB blosc-zstd encodes at 0.45 of the speed, blosc-lz4 at 0.7); with no limit
 glibc's threshold grows with use. Tiles and slabs have pages of their own; the end of a run gives the rest back."""
 
+IDLE_THREADS_SLEEP = {"OPENBLAS_THREAD_TIMEOUT": "4", "GOMP_SPINCOUNT": "1000"}
+"""After 2**4 cycles and 1000 turns: the threads of one library would spin on the cores that those of the other need next (measured with
+two threads: float32-wide 214 GFLOP/s, 395 with it; without both, and something else running, 2)."""
+
 Environment = Mapping[str, str]
 
 
@@ -161,6 +165,6 @@ def worker_environment(threads: int, **more: str) -> Environment:
     root = str(Path(__file__).resolve().parents[1])
     variables["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [variables.get("PYTHONPATH")])])
     variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    variables.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2**4 cycles: its threads would spin on the cores that torch's need next
+    variables = IDLE_THREADS_SLEEP | variables
     variables |= dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(RETURNED_AT))
     return variables | more

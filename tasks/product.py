@@ -62,9 +62,22 @@ def _add(target: torch.Tensor, part: torch.Tensor, pair: tuple[Prepared, Prepare
         left = _line_factors(a, target.device)
         _add_scaled(target, part, (left[rows] if a.factors is not None else left, _line_factors(b, target.device)), beta)
     elif beta:
-        target.add_(part, alpha=2.0**exponent if part.is_floating_point() else 1)
+        _add_plainly(target, part, 2.0**exponent)
     else:
         target.copy_(part).mul_(2.0**exponent)
+
+
+def _add_plainly(target: torch.Tensor, part: torch.Tensor, factor: float) -> None:
+    """A few rows at a time, since torch widens a copy of what it adds."""
+    alpha = factor if part.is_floating_point() else 1
+    step = len(target) if part.dtype == target.dtype else _piece_rows(target)
+    for start in range(0, len(target), step):
+        target[start : start + step].add_(part[start : start + step], alpha=alpha)
+
+
+def _piece_rows(target: torch.Tensor) -> int:
+    """Rows that pass through a core's cache together."""
+    return max(1, block_elements(target.device.type, torch.get_num_threads()) // target.shape[1])
 
 
 def _line_factors(operand: Prepared, device: torch.device) -> torch.Tensor:
@@ -75,7 +88,7 @@ def _line_factors(operand: Prepared, device: torch.device) -> torch.Tensor:
 
 def _add_scaled(target: torch.Tensor, part: torch.Tensor, factors: tuple[torch.Tensor, torch.Tensor], beta: float) -> None:
     """By way of float64, a few rows at a time: whatever the factors are, what can be held is."""
-    step = max(1, block_elements(target.device.type, torch.get_num_threads()) // target.shape[1])
+    step = _piece_rows(target)
     for start in range(0, target.shape[0], step):
         lines = factors[0] if len(factors[0]) == 1 else factors[0][start : start + step]
         wide = part[start : start + step].double().mul_(lines[:, None]).mul_(factors[1])

@@ -2,97 +2,69 @@
 
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import count
-from math import prod
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 from statistics import median
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import psutil
 import torch
 
-from storage import CODECS, replace_file
+from storage import CODECS, OutputSpec, encoded_bytes, replace_file
 from tasks import blas, probing
-from tasks.devices import DEVICES, torch_dtype
-from tasks.hardware import THICK, THIN, Rates, installed_memory, processor_name, usable_cores
-from tasks.kernels import libraries
-from tasks.ladder import ARITHMETICS
-from tasks.operands import Prepared
-from tasks.product import add_product
-from tasks.selftest import is_right, method_for
+from tasks.devices import DEVICES
+from tasks.hardware import Rates, installed_memory, processor_name, usable_cores
+from tasks.kernel_rates import BLOCK, THIN_BLOCK, block_rates, trusted_kernels, warm_rates
+from tasks.stopwatch import SECONDS_A_RATE, rate_of
+from tasks.worker_rates import WorkerRates
 
-SECONDS_A_RATE = 0.06
-"""Each rate is the best of the repetitions that fit."""
+CHUNKS = ((256, 2048), (2048, 2048))
+"""Rows and columns of the float32 chunks that a codec is timed on: a small one, and, if that took no time, what results are made of."""
 
-MOST_SECONDS = 1.0
-"""What one multiplication may take; a kernel so slow is never chosen, and its rate need not be exact."""
+QUICK = 300e6
+"""Bytes/s from which a codec is timed on the larger chunk."""
 
-BLOCK, THIN_BLOCK = (2048, THICK, 2048), (2048, 1024, THIN)
-"""Rows, depth and columns of the multiplications that are timed."""
+TURNS = 2
+"""Chunks that lie beside each other in a tile and are used in turn: together more than the cache that cores share."""
 
-WARM_BLOCK = (384, 384, 384)
-"""The multiplication that loads each library's code and buffers before the resident memory is read."""
-
-SAMPLE_SHAPE = (1024, 2048)
-"""Rows and columns of the float32 block that codecs and probes are timed on: larger than a core's cache, like a chunk."""
+PROBED_SHAPE = (2048, 4096)
 
 COPIED_BYTES = 64 << 20
 
 WRITTEN_BYTES = 16 << 20
 """Size of a file that is written."""
 
+MOST_WRITTEN, WRITING_SECONDS = 256 << 20, 0.2
+"""Files are written until there are so many bytes, or it took so long. All of it counts: a page of the page cache that is used for the
+first time takes sixteen times as long on a virtual machine whose host must find it first (measured: 430 MB/s and 7 GB/s)."""
+
 TOUCHED_BYTES = 32 << 20
 """Fresh memory that is touched, four times without giving it back in between: on a virtual machine the host faults, too."""
 
 PROBES = 10
 
-Key = tuple[str, str, str]
-"""Arithmetic, device, library."""
-
-
-@dataclass(frozen=True)
-class WorkerRates:
-    """What one worker measured of itself."""
-
-    rates: Rates
-    base_bytes: int
-    """Resident bytes once every kernel has run on small operands."""
-    device_memory_bytes: int
-    threads: int
-    processor: str
-    host: str
-    cores: int
-    memory_bytes: int
-
 
 def measure_worker(device: str, folder: str) -> WorkerRates:
     """Every rate of this process; files are written to `folder` and removed."""
     blas.limit_threads(torch.get_num_threads())
-    trusted = {
-        name: [library for library in libraries(name, device) if is_right((name, device, library))]
-        for name, row in ARITHMETICS.items()
-        if device in row.devices
-    }
-    small = {key: _flops_rate(key, WARM_BLOCK) for key in ((name, device, library) for name, found in trusted.items() for library in found)}
+    small = warm_rates(trusted_kernels(device))
     base = psutil.Process().memory_info().rss
-    gemm, thin = (
-        {name: {library: _block_rate((name, device, library), block, small) for library in found} for name, found in trusted.items()}
-        for block in (BLOCK, THIN_BLOCK)
-    )
-    sample, place = _sample(), Path(folder)
-    names = [name for name, codec in CODECS.items() if codec.installed]
+    tiles, place, names = _tiles(), Path(folder), [name for name, codec in CODECS.items() if codec.installed]
     place.mkdir(parents=True, exist_ok=True)
+    write, write_unsynced = (_write_rate(place, durable) for durable in (True, False))  # first: other work leaves pages ready
     rates = Rates(
-        gemm=gemm,
-        thin=thin,
-        decode={name: _decode_rate(name, sample, place) for name in names},
-        encode={name: _rate(sample.nbytes, lambda name=name: CODECS[name].compress(sample)) for name in names},
+        gemm=block_rates(small, BLOCK, device),
+        thin=block_rates(small, THIN_BLOCK, device),
+        decode={name: _codec_rate(tiles, partial(_decode_rate, name, place)) for name in names},
+        encode={name: _codec_rate(tiles, partial(_encode_rate, name)) for name in names},
         probe=_probe_rate(device),
-        write=_write_rate(place, durable=True),
-        write_unsynced=_write_rate(place, durable=False),
+        write=write,
+        write_unsynced=write_unsynced,
         copy=_copy_rate(device),
         touch=_touch_rate(),
     )
@@ -101,57 +73,87 @@ def measure_worker(device: str, folder: str) -> WorkerRates:
     return WorkerRates(rates, base, free, torch.get_num_threads(), *facts)
 
 
-def _block_rate(key: Key, block: tuple[int, int, int], small: dict[Key, float]) -> float:
-    """FLOP/s at a block that tiles resemble; the small block's where this one would take long (bfloat16 without hardware)."""
-    return _flops_rate(key, block) if 2 * prod(block) < small[key] * MOST_SECONDS else small[key]
+def measure_threads(alone: WorkerRates, device: str, threads: int) -> WorkerRates:
+    """The same worker with so many threads and idle neighbours; what one thread does in any case is taken from when it was measured."""
+    with _threads(threads):
+        before = psutil.Process().memory_info().rss
+        small = warm_rates(trusted_kernels(device))
+        more = max(0, psutil.Process().memory_info().rss - before)
+        rates = replace(
+            alone.rates,
+            gemm=block_rates(small, BLOCK, device),
+            thin=block_rates(small, THIN_BLOCK, device),
+            probe=_probe_rate(device),
+            copy=_copy_rate(device),
+        )
+    return replace(alone, rates=rates, base_bytes=alone.base_bytes + more, threads=threads)
 
 
-def _flops_rate(key: Key, block: tuple[int, int, int]) -> float:
-    """FLOP/s of one kernel; its operands are freed on return."""
-    (rows, depth, cols), (name, device, _) = block, key
-    row, method, empty = ARITHMETICS[name], method_for(key, cols), DEVICES[device].empty
-    a, b = (Prepared(tuple(_filled(empty, row.stored_as, shape) for _ in range(row.slices))) for shape in ((rows, depth), (depth, cols)))
-    total = empty(rows * cols, torch_dtype(row.accumulate)).view(rows, cols).zero_()
-    return _rate(2 * rows * depth * cols, lambda: (add_product(method, total, a, b, 1.0), DEVICES[device].synchronize()))
+@contextmanager
+def _threads(threads: int) -> Generator[None]:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    blas.limit_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+        blas.limit_threads(usual)
 
 
-def _filled(empty: Callable[[int, torch.dtype], torch.Tensor], dtype: str, shape: tuple[int, int]) -> torch.Tensor:
-    values = empty(prod(shape), torch_dtype(dtype)).view(shape)
-    return values.uniform_() if values.is_floating_point() else values.random_(-100, 100)
+def _tiles() -> list[np.ndarray]:
+    """For each size of chunk, what products look like to a codec: full-entropy significands."""
+    return [np.random.default_rng(0).standard_normal((rows, TURNS * cols), dtype=np.float32) for rows, cols in CHUNKS]
 
 
-def _sample() -> np.ndarray:
-    """What products look like to a codec: full-entropy significands."""
-    return np.random.default_rng(0).standard_normal(SAMPLE_SHAPE, dtype=np.float32)
+def _codec_rate(tiles: list[np.ndarray], rate: Callable[[np.ndarray, float], float]) -> float:
+    """Bytes/s on the first tile, or, if that took no time, on the second."""
+    first, second = tiles
+    found = rate(first, 0.0)
+    return found if found < QUICK else rate(second, SECONDS_A_RATE)
 
 
-def _decode_rate(name: str, sample: np.ndarray, folder: Path) -> float:
-    """As a slab is filled: file, page cache, decoded chunk, its place among others."""
-    encoded = CODECS[name].encode(sample)
-    target, slab, buffer = np.empty_like(sample), np.empty_like(sample), bytearray(len(encoded))
-    with NamedTemporaryFile(dir=folder) as file:
-        file.write(encoded)
-        file.flush()
+def _decode_rate(name: str, folder: Path, tile: np.ndarray, seconds: float) -> float:
+    """As a slab is filled, chunk by chunk: file, page cache, decoded chunk, its place among others."""
+    chunk = np.ascontiguousarray(_chunk(tile, 0))
+    encoded, slab = CODECS[name].encode(chunk), np.zeros_like(tile)
+    buffer = bytearray(len(encoded))
+    with TemporaryDirectory(dir=folder) as scratch:
+        for turn in range(TURNS):
+            Path(scratch, str(turn)).write_bytes(encoded)
 
-        def once() -> None:
-            with Path(file.name).open("rb", buffering=0) as chunk:
-                chunk.readinto(buffer)
-            CODECS[name].decode(buffer, target)
-            np.copyto(slab, target)
+        def once(turn: int) -> None:
+            with Path(scratch, str(turn)).open("rb", buffering=0) as file:
+                file.readinto(buffer)
+            CODECS[name].decode(buffer, chunk)
+            np.copyto(_chunk(slab, turn), chunk)
 
-        return _rate(sample.nbytes, once)
+        turns = cycle(range(TURNS))
+        return rate_of(chunk.nbytes, lambda: once(next(turns)), seconds)
+
+
+def _encode_rate(name: str, tile: np.ndarray, seconds: float) -> float:
+    """As a tile is stored: a chunk is cut from it, hashed, compressed, and its bytes hashed again."""
+    shape, turns = _chunk(tile, 0).shape, cycle(range(TURNS))
+    spec = OutputSpec(shape=shape, dtype="float32", chunks=shape, codec=name)
+    return rate_of(tile.nbytes // TURNS, lambda: encoded_bytes(spec, _chunk(tile, next(turns))), seconds)
+
+
+def _chunk(tile: np.ndarray, turn: int) -> np.ndarray:
+    cols = tile.shape[1] // TURNS
+    return tile[:, turn * cols : (turn + 1) * cols]
 
 
 def _probe_rate(device: str) -> float:
-    block = torch.rand(*SAMPLE_SHAPE).to(device)
+    block = torch.rand(*PROBED_SHAPE).to(device)
     vectors = probing.draw(0, 0, block.shape[1], PROBES).to(device)
-    return _rate(block.numel(), lambda: (probing.apply(block, vectors, probing.Wanted(norms=True)), DEVICES[device].synchronize()))
+    return rate_of(block.numel(), lambda: (probing.apply(block, vectors, probing.Wanted(norms=True)), DEVICES[device].synchronize()))
 
 
 def _copy_rate(device: str) -> float:
     source = torch.rand(COPIED_BYTES // 4).to(device)
     target = torch.empty_like(source)
-    return _rate(2 * source.nbytes, lambda: (target.copy_(source), DEVICES[device].synchronize()))
+    return rate_of(2 * source.nbytes, lambda: (target.copy_(source), DEVICES[device].synchronize()))
 
 
 def _touch_rate() -> float:
@@ -165,20 +167,11 @@ def _touch_rate() -> float:
 
 
 def _write_rate(folder: Path, durable: bool) -> float:
-    """Every repetition writes a new file, as a run does."""
-    content, names = np.random.default_rng(1).bytes(WRITTEN_BYTES), count()
+    """Files after files, as a run writes them."""
+    content, written = np.random.default_rng(1).bytes(WRITTEN_BYTES), 0
     with TemporaryDirectory(dir=folder) as scratch:
-        return _rate(WRITTEN_BYTES, lambda: replace_file(f"{scratch}/{next(names)}", [content], durable))
-
-
-def _rate(amount: float, once: Callable[[], object]) -> float:
-    """Amount per second, the best repetition; the first, which warms up, does not count."""
-    once()
-    best, deadline = float("inf"), time.perf_counter() + SECONDS_A_RATE
-    while True:
         start = time.perf_counter()
-        once()
-        now = time.perf_counter()
-        best = min(best, now - start)
-        if now > deadline:
-            return amount / best
+        while written < MOST_WRITTEN and time.perf_counter() - start < WRITING_SECONDS:
+            replace_file(f"{scratch}/{written}", [content], durable)
+            written += WRITTEN_BYTES
+        return written / (time.perf_counter() - start)

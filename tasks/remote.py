@@ -3,6 +3,7 @@
 from tasks.outcome import Measurement, Part
 from tasks.recipe import Recipe
 from tasks.walk import Tile
+from tasks.worker_rates import WorkerRates
 
 
 def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
@@ -24,6 +25,20 @@ def finish_tile(recipe: Recipe, tile: Tile, attempt: int, *partials: Part) -> Me
     from tasks import parts as work  # noqa: PLC0415
 
     return work.finish_tile(recipe, tile, attempt, *partials)
+
+
+def measure_worker(device: str, folder: str) -> WorkerRates:
+    """`tasks.rates.measure_worker`, imported where it runs."""
+    from tasks import rates  # noqa: PLC0415
+
+    return rates.measure_worker(device, folder)
+
+
+def measure_threads(alone: WorkerRates, device: str, threads: int) -> WorkerRates:
+    """`tasks.rates.measure_threads`, imported where it runs."""
+    from tasks import rates  # noqa: PLC0415
+
+    return rates.measure_threads(alone, device, threads)
 
 
 def release() -> None:

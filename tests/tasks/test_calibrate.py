@@ -6,14 +6,16 @@ import pytest
 
 from storage import CODECS
 from tasks import calibrate as module
-from tasks import rates
-from tasks.calibrate import calibrate, layouts_to_measure, measure, measure_running, slowest
+from tasks import kernel_rates
+from tasks.calibrate import calibrate, measure, measure_running, workers_to_measure
 from tasks.errors import BadInput, GemmflowError
 from tasks.hardware import host_fingerprint, recall, usable_cores
 from tasks.job import make_job
+from tasks.kernel_rates import BLOCK, WARM_BLOCK, block_rates, warm_rates
 from tasks.kernels import libraries
 from tasks.ladder import ARITHMETICS
 from tasks.resident import idle_bytes
+from tasks.worker_rates import WorkerRates, slowest
 from tests.tasks.test_run import machine
 
 
@@ -36,10 +38,11 @@ def test_every_row_of_every_table_has_a_rate(hardware):
 
 def test_a_kernel_that_is_far_too_slow_is_not_timed_on_a_large_block(monkeypatch):
     blocks = []
-    monkeypatch.setattr(rates, "_flops_rate", lambda key, block: blocks.append(block) or (1e6 if key[0] == "bfloat16" else 1e12))
-    small = {(name, "cpu", "torch"): rates._flops_rate((name, "cpu", "torch"), rates.WARM_BLOCK) for name in ("bfloat16", "float32")}
-    assert [rates._block_rate(key, rates.BLOCK, small) for key in small] == [1e6, 1e12]
-    assert blocks == [rates.WARM_BLOCK, rates.WARM_BLOCK, rates.BLOCK]
+    monkeypatch.setattr(kernel_rates, "flops_rate", lambda key, block: blocks.append(block) or (1e6 if key[0] == "bfloat16" else 1e12))
+    small = warm_rates([(name, "cpu", "torch") for name in ("bfloat16", "float32")])
+    speeds = block_rates(small, BLOCK, "cpu")
+    assert (speeds["bfloat16"], speeds["float32"], speeds["float64"]) == ({"torch": 1e6}, {"torch": 1e12}, {})
+    assert blocks == [WARM_BLOCK, WARM_BLOCK, BLOCK]
 
 
 def test_it_is_remembered_and_asked_again_it_is_the_same(hardware):
@@ -47,9 +50,10 @@ def test_it_is_remembered_and_asked_again_it_is_the_same(hardware):
     assert measure(make_job(a="a", b="b", out="c"), None) == hardware
 
 
-def test_layouts_cover_the_machine():
-    assert layouts_to_measure("cpu")[0] == (usable_cores(), 1)
-    assert all(workers * threads == usable_cores() for workers, threads in layouts_to_measure("cpu"))
+def test_layouts_cover_the_machine(hardware):
+    assert workers_to_measure("cpu") == (usable_cores(), 1)
+    layouts = [(layout.workers, layout.threads) for layout in hardware.layouts]
+    assert layouts == [(usable_cores(), 1), (1, usable_cores())][: usable_cores()]
 
 
 def test_the_slowest_worker_counts():
@@ -88,6 +92,6 @@ def test_a_running_worker_counts_with_what_it_holds_now(monkeypatch, tmp_path):
 def test_an_arithmetic_without_a_right_kernel_ends_in_one_line():
     usual = machine().layouts[0].rates
     broken = replace(usual, gemm={**usual.gemm, "float32": {}})
-    answers = [rates.WorkerRates(made, 250 * 2**20, 0, 1, "x", "host", 1, 2**30) for made in (usual, broken)]
+    answers = [WorkerRates(made, 250 * 2**20, 0, 1, "x", "host", 1, 2**30) for made in (usual, broken)]
     with pytest.raises(GemmflowError, match="no kernel multiplies small integers exactly in float32 on every worker"):
         module._layout(answers, 1)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tasks import memory
 from tasks.candidate import with_slabs
-from tasks.cost import FIXED_SECONDS, SECONDS_PER_FILE, SECONDS_PER_TILE, estimate, ideal_seconds, least_seconds, planned_reads
+from tasks.cost import FIXED_SECONDS, SECONDS_PER_FILE, SECONDS_PER_TILE, WAITING, estimate, ideal_seconds, least_seconds, planned_reads
 from tasks.ladder import ARITHMETICS
 from tasks.plan import LANES, TileShape
 from tests.tasks.machines import hardware, problem, rates
@@ -32,6 +32,15 @@ def test_each_lane_is_what_its_rate_says():
     assert cost.lanes["write"] == pytest.approx(cost.bytes_written / speed.write)
     assert cost.lanes["read"] == pytest.approx(cost.bytes_read / speed.decode["none"] + 10**9 / speed.touch)
     assert cost.seconds == pytest.approx(sum(cost.lanes.values()) + 4 * SECONDS_PER_TILE + FIXED_SECONDS)
+
+
+def test_threads_that_wait_for_each_other_are_priced_on_the_host_alone():
+    made, way = problem((1000, 600, 800)), way_for((1000, 600, 800), (1000, 800, 600))
+    together = replace(way, layout=replace(way.layout, threads=2))
+    more = (WAITING - 1) * 2 * 1000 * 600 * 800 / rates().flops["float32"]
+    assert estimate(made, together, 0).seconds == pytest.approx(estimate(made, way, 0).seconds + more)
+    on_device, together_there = (replace(one, device="cuda") for one in (way, together))
+    assert estimate(made, together_there, 0) == estimate(made, on_device, 0)
 
 
 def test_b_is_probed_once_a_worker_where_it_keeps_what_it_found(monkeypatch):

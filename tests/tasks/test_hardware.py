@@ -10,6 +10,7 @@ from tasks import hardware as module
 from tasks.hardware import (
     THICK,
     THIN,
+    TOLD,
     available_memory,
     cache_folder,
     default_memory,
@@ -61,6 +62,13 @@ def test_the_fingerprint_follows_device_processor_cores_and_libraries(monkeypatc
         with monkeypatch.context() as patch:
             patch.setattr(module, name, lambda value=value: value)
             assert host_fingerprint("cpu") != plain
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_the_fingerprint_follows_what_libraries_are_told_of_the_processor(monkeypatch, name):
+    plain = host_fingerprint("cpu")
+    monkeypatch.setenv(name, "anything")
+    assert host_fingerprint("cpu") != plain
 
 
 def test_memory_is_the_hosts_or_the_cgroups(monkeypatch, tmp_path):

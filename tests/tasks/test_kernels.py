@@ -108,7 +108,7 @@ def test_float32_is_pinned_while_a_kernel_runs(key, careless, monkeypatch):
 
 @pytest.mark.slow
 def test_no_temporary_of_the_accumulators_size():
-    """Resident memory grows by far less than one accumulator (64 MiB) while the kernel runs."""
+    """Resident memory grows by far less than one accumulator (64 MiB), or strip of it in float64 (32 MiB), while the kernel runs."""
     program = """
 import resource, torch
 from tasks.devices import torch_dtype
@@ -133,7 +133,7 @@ for key in KERNELS:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     growth = dict(line.split() for line in done.stdout.splitlines())
     assert len(growth) == sum(key[1] == "cpu" for key in KERNELS)
-    assert max(map(int, growth.values())) < 32, growth
+    assert max(map(int, growth.values())) < 16, growth
 
 
 @pytest.mark.parametrize("library", libraries("float32", "cpu"))
