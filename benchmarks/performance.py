@@ -9,6 +9,7 @@ and a test compares the page with what the records give.
 import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
+from os.path import relpath
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -59,16 +60,16 @@ def write(records: Iterable[Record], page: Path) -> None:
         pictures.mkdir(parents=True, exist_ok=True)
         (pictures / picture(record)).write_text(plot(record))
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(render(found, pictures.name))
+    page.write_text(render(found, pictures.name, relpath(ROOT, page.parent)))
 
 
-def render(found: dict[str, dict[str, Record]], folder: str) -> str:
-    """The page; `folder` is where its pictures are, seen from it."""
+def render(found: dict[str, dict[str, Record]], folder: str, root: str) -> str:
+    """The page; `folder` is where its pictures are and `root` where this repository is, both seen from it."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     machines = [(_facts(cases), [_section(record, folder) for record in in_order(cases)]) for _, cases in sorted(found.items())]
-    return environment.get_template("performance.md").render(machines=machines, bytes=format_bytes, items=_items).rstrip() + "\n"
+    return environment.get_template("performance.md").render(machines=machines, root=root, bytes=format_bytes, items=_items).rstrip() + "\n"
 
 
 def in_order(cases: dict[str, Record]) -> list[Record]:

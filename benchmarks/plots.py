@@ -33,6 +33,10 @@ LIGHT = {
 PEERS = ("muted", "read", "encode", "verify", "good", "bad")
 """Inks of the series of a curve, in turn; gemmflow has the accent."""
 WIDTH = 760.0
+BETWEEN_NAMES = 0.065
+"""Least distance, as a share of the axis."""
+STEEP = ("n", "k")
+"""Axes along which seconds grow by orders of magnitude: they are shown on a logarithmic scale."""
 LABELS = {"n": "n", "k": "k", "budget": "memory budget", "workers": "workers, each on a core of its own"}
 
 
@@ -82,30 +86,16 @@ def _curve(record: Record) -> tuple[Canvas, Callable[[Axes], None]]:
 
     def paint(axes: Axes) -> None:
         axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
+        axes.set_yscale("log" if record.axis in STEEP else "linear")
+        axes.set_ylim(*_span(record))
         for name, lines in groups.items():
             _series(axes, lines, inks[name])
-            axes.annotate(
-                name,
-                (lines[-1].at, spread(lines[-1].seconds).middle),
-                xytext=(1.02, ends[name]),
-                textcoords="axes fraction",
-                color=INK[inks[name]],
-                va="center",
-                annotation_clip=False,
-            )
-        places = sorted({line.at for line in record.measured})
-        axes.set_xticks(places, [where(record, at) for at in places])
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_ylim(*_span(record))
-        axes.grid(axis="y")
-        say(axes, "seconds", (places[0], _span(record)[1]), Style("left", (0, 8), "muted"))
-        axes.set_xlabel(LABELS[str(record.axis)])
+            end = (lines[-1].at, spread(lines[-1].seconds).middle)
+            words = {"xytext": (1.02, ends[name]), "textcoords": "axes fraction", "va": "center", "annotation_clip": False}
+            axes.annotate(name, end, color=INK[inks[name]], **words)
+        _scales(axes, record)
 
-    return Canvas(WIDTH, 340, left=56, right=170, top=22, bottom=46), paint
+    return Canvas(WIDTH, 340, left=56, right=170, top=26, bottom=46), paint
 
 
 def _series(axes: Axes, lines: list[Line], ink: str) -> None:
@@ -115,21 +105,38 @@ def _series(axes: Axes, lines: list[Line], ink: str) -> None:
     axes.vlines(places, [one.low for one in spreads], [one.high for one in spreads], color=INK[ink], linewidth=1.2)
 
 
+def _scales(axes: Axes, record: Record) -> None:
+    places = sorted({line.at for line in record.measured})
+    axes.set_xticks(places, [where(record, at) for at in places])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(LABELS[str(record.axis)])
+    if record.axis in STEEP:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.grid(axis="y")
+    say(axes, "seconds", (axes.get_xlim()[0], _span(record)[1]), Style("left", (0, 14), "muted"))
+
+
 def _span(record: Record) -> tuple[float, float]:
-    """The seconds that the axis shows."""
+    """The seconds that the axis shows: from zero where it is not logarithmic."""
     seconds = [value for line in record.measured for value in line.seconds]
-    return min(seconds) / 1.4, max(seconds) * 1.4
+    return (min(seconds) / 1.4, max(seconds) * 1.4) if record.axis in STEEP else (0.0, max(seconds) * 1.1)
 
 
 def _apart(ends: dict[str, float], record: Record) -> dict[str, float]:
     """Heights of the names at the right, as shares of the axis: where their curves end, but never on one another."""
     low, high = _span(record)
-    found: dict[str, float] = {}
-    last = -1.0
-    for name, value in sorted(ends.items(), key=lambda end: end[1]):
-        last = max(last + 0.062, log(value / low) / log(high / low))
-        found[name] = last
-    return found
+    names = sorted(ends, key=lambda name: ends[name])
+    steep = record.axis in STEEP
+    heights = [log(ends[name] / low) / log(high / low) if steep else (ends[name] - low) / (high - low) for name in names]
+    for place in range(1, len(heights)):
+        heights[place] = max(heights[place], heights[place - 1] + BETWEEN_NAMES)
+    ceiling = 1.0
+    for place in reversed(range(len(heights))):
+        heights[place] = min(heights[place], ceiling)
+        ceiling = heights[place] - BETWEEN_NAMES
+    return dict(zip(names, heights, strict=True))
 
 
 def _alone(svg: str, canvas: Canvas, words: str) -> str:
