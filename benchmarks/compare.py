@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.case import Case, Entry
-from benchmarks.contenders import CONTENDERS, Failed, Launched, launch
+from benchmarks.contenders import CONTENDERS, Failed, Launched, lacking, launch
 from benchmarks.inputs import make_inputs, make_maps
 from benchmarks.record import Line, Machine, Record, save
 from benchmarks.saved import RESULTS
@@ -95,8 +95,7 @@ class Runner:
 
     def __init__(self, entry: Entry) -> None:
         self.entry, self.runs, self.error = entry, list[Launched](), None
-        package = CONTENDERS[entry.contender].package
-        self.left_out = f"the package {package} is not installed" if package and not machine.installed(package) else ""
+        self.left_out = lacking(entry.contender)
 
     def run(self, folder: Path, number: int) -> None:
         """Once; round 0 is not kept, but its product is checked."""

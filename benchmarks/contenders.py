@@ -2,6 +2,7 @@
 
     python -m benchmarks.contenders NAME FOLDER SETTING   ->  one JSON line, a `Taken`
 
+Importing this module loads nothing heavy: each process, and each one that it starts, pays for its own libraries only.
 All that write, write the same chunks with the same codec (the mapped file apart), durable only against a crash of the program.
 """
 
@@ -34,11 +35,13 @@ class Contender:
     """BLAS threads of its process: the cores, one (it has threads or processes of its own), or what it decides itself."""
     package: str = ""
     """Distribution that it needs and gemmflow does not."""
+    instructions: tuple[str, ...] = ()
+    """Of a processor; without any of them it would take hours."""
 
 
 CONTENDERS: dict[str, Contender] = {
     "torch in memory": Contender(in_memory.torch_in_memory),
-    "torch bfloat16 in memory": Contender(in_memory.torch_bfloat16_in_memory),
+    "torch bfloat16 in memory": Contender(in_memory.torch_bfloat16_in_memory, instructions=("avx512_bf16", "amx_bf16", "bf16")),
     "scipy in memory": Contender(in_memory.scipy_in_memory),
     "read, torch, write": Contender(peers.read_torch_write, peers.PRODUCT),
     "dask.array": Contender(peers.dask_array, peers.PRODUCT, "one"),
@@ -46,6 +49,18 @@ CONTENDERS: dict[str, Contender] = {
     "numpy memmap": Contender(memmap_peer.numpy_memmap, memmap_peer.PRODUCT),
     "gemmflow": Contender(ours.gemmflow, ours.PRODUCT, "own"),
 }
+
+
+def lacking(name: str) -> str:
+    """Why this machine cannot run a contender; empty where it can."""
+    from benchmarks import machine
+
+    row = CONTENDERS[name]
+    if row.package and not machine.installed(row.package):
+        return f"the package {row.package} is not installed"
+    if row.instructions and not set(row.instructions) & set(machine.processor_flags()):
+        return f"the processor has none of the instructions {', '.join(row.instructions)}"
+    return ""
 
 
 class Failed(Exception):

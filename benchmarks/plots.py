@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from benchmarks.record import Line, Record
-from benchmarks.summary import OURS, over, rows, spread, where
+from benchmarks.summary import OURS, floors, over, rows, spread, where
 from tasks.figures import INK, NAME, VALUE, Box, Canvas, Style, bare, draw, fill_boxes, say
 
 LIGHT = {
@@ -61,13 +61,14 @@ def _bars(record: Record) -> tuple[Canvas, Callable[[Axes], None]]:
     lines = list(reversed(record.measured))
     spreads = [spread(line.seconds) for line in lines]
     most = max(one.high for one in spreads)
+    floor = (floors(record) or record.measured)[0]
 
     def paint(axes: Axes) -> None:
         for place, (line, one) in enumerate(zip(lines, spreads, strict=True)):
             fill_boxes(axes, [Box(0, place - 0.3, one.middle, 0.6)], "accent" if line.contender == OURS else "muted", opacity=0.85)
             axes.plot([one.low, one.high], [place, place], color=INK["text"], linewidth=1.4)
             say(axes, line.series, (0, place), NAME)
-            say(axes, f"{one.middle:.3g} s   × {over(line, record.measured[0]).middle:.2f}", (max(one.high, one.middle), place), VALUE)
+            say(axes, f"{one.middle:.3g} s   × {over(line, floor).middle:.2f}", (max(one.high, one.middle), place), VALUE)
         axes.set_xlim(0, most)
         axes.set_ylim(-0.6, len(lines) - 0.4)
         axes.set_xticks([])

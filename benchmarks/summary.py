@@ -9,6 +9,8 @@ from tasks.tables import aligned
 from tasks.units import format_bytes
 
 OURS = "gemmflow"
+IN_MEMORY = "in memory"
+"""What the names of contenders end with that neither read nor write."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,15 @@ def over(line: Line, other: Line) -> Spread:
     return spread([ours / theirs for ours, theirs in zip(line.seconds, other.seconds, strict=True)])
 
 
+def floors(record: Record) -> list[Line]:
+    """Lines that only multiply, in memory, the fastest first."""
+    found = [line for line in record.measured if line.contender.endswith(IN_MEMORY)]
+    return sorted(found, key=lambda line: median(line.seconds))
+
+
 def comparison_rows(record: Record) -> list[tuple[str, ...]]:
-    """Head and body: one line a contender, ratios to the first one and to gemmflow."""
-    floor, ours = record.measured[0], next((line for line in record.measured if line.series == OURS), None)
-    others = [line for line in (floor, ours) if line is not None]
+    """Head and body: one line a contender, ratios to each one in memory, the fastest first, and to gemmflow."""
+    others = [*floors(record), *(line for line in record.measured if line.series == OURS)]
     head = ("", "seconds", *(f"/ {line.series}" for line in others), "with start, s", "peak memory")
     return [head, *(_row(line, others) for line in record.measured)]
 

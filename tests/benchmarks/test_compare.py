@@ -24,7 +24,7 @@ def played(monkeypatch):
     monkeypatch.setattr(compare, "launch", launch)
     monkeypatch.setattr(compare, "settled", lambda folder: nullcontext())
     monkeypatch.setattr(compare, "spot_error", lambda folder, product: 1e-8)
-    monkeypatch.setattr(compare.machine, "installed", lambda package: True)
+    monkeypatch.setattr(compare, "lacking", lambda name: "")
     monkeypatch.setattr(compare.machine, "versions", dict)
     return turns
 
@@ -38,11 +38,11 @@ def test_the_order_turns_every_round_and_the_first_one_does_not_count(played, tm
     assert not list(tmp_path.iterdir()), "inputs go"
 
 
-def test_a_missing_package_is_named(played, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare.machine, "installed", lambda package: package != "cubed")
+def test_who_cannot_run_here_is_named(played, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "lacking", lambda name: "it is not here" * (name == "cubed"))
     record = compare.measure(replace(COMPARED, rounds=1), tmp_path)
     assert "cubed" not in played
-    assert record.lines[1].left_out == "the package cubed is not installed"
+    assert record.lines[1].left_out == "it is not here"
     assert [line.series for line in record.measured] == ["torch in memory", "gemmflow"]
 
 

@@ -1,12 +1,14 @@
 """Every contender multiplies right, in a process of its own with its number of BLAS threads."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import pytest
 
 from benchmarks import machine
-from benchmarks.contenders import CONTENDERS, THREADS, Failed, environment, launch, parse_setting
+from benchmarks.contenders import CONTENDERS, ROOT, THREADS, Failed, environment, lacking, launch, parse_setting
 from benchmarks.inputs import make_inputs, make_maps
 from benchmarks.spot import FLOAT32, spot_error
 from tasks.hardware import usable_cores
@@ -39,9 +41,8 @@ def test_the_product_is_right(folder, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_each_runs_in_a_process_of_its_own(folder, name):
-    package = CONTENDERS[name].package
-    if package and not machine.installed(package):
-        pytest.skip(f"{package} is not installed")
+    if lacking(name):
+        pytest.skip(lacking(name))
     launched = launch(name, folder, replace(SMALL, cores=1))
     check_contender(folder, name, launched.taken)
     assert launched.process_seconds > launched.taken.seconds
@@ -51,6 +52,22 @@ def test_each_runs_in_a_process_of_its_own(folder, name):
 def test_a_failure_is_its_last_line(folder):
     with pytest.raises(Failed, match=r"ValueError: .* too few"):
         launch("numpy memmap", folder, replace(SMALL, memory=1000))
+
+
+def test_what_a_contender_lacks_is_named(monkeypatch):
+    monkeypatch.setattr(machine, "installed", lambda package: False)
+    monkeypatch.setattr(machine, "processor_flags", lambda: ("avx2",))
+    assert lacking("cubed") == "the package cubed is not installed"
+    assert "avx512_bf16" in lacking("torch bfloat16 in memory")
+    assert lacking("gemmflow") == ""
+    monkeypatch.setattr(machine, "processor_flags", lambda: ("avx2", "amx_bf16"))
+    assert lacking("torch bfloat16 in memory") == ""
+
+
+def test_nobody_pays_for_the_libraries_of_others():
+    program = "import sys, benchmarks.contenders; print(*sorted(sys.modules))"
+    loaded = set(subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
+    assert not loaded & {"torch", "scipy", "zarr", "dask", "cubed", "pydantic", "flows", "tasks", "storage"}
 
 
 def test_settings_travel_as_json():

@@ -3,8 +3,9 @@
 import doctest
 
 from benchmarks import summary
+from benchmarks.case import Entry
 from benchmarks.summary import comparison_rows, curve_rows, decisions, left_out, over, rows, text
-from tests.benchmarks.samples import COMPARED, comparison, curve, line, record
+from tests.benchmarks.samples import COMPARED, SMALL, comparison, curve, line, record
 
 
 def test_ratios_are_within_a_round():
@@ -18,6 +19,14 @@ def test_a_comparison_has_seconds_both_ratios_start_and_memory():
     assert head == ("", "seconds", "/ torch in memory", "/ gemmflow", "with start, s", "peak memory")
     assert floor == ("torch in memory", "2 (1 – 4)", "1", "1 (0.5 – 2)", "4", "1.00 MiB")
     assert ours == ("gemmflow", "2", "1 (0.5 – 2)", "1", "4", "1.00 MiB")
+
+
+def test_the_fastest_in_memory_comes_first():
+    entries = [Entry(name, name, SMALL) for name in ("torch in memory", "scipy in memory", "gemmflow")]
+    made = record([line(entry, seconds) for entry, seconds in zip(entries, (2.0, 1.0, 3.0), strict=True)])
+    head, *_, ours = comparison_rows(made)
+    assert head[2:5] == ("/ scipy in memory", "/ torch in memory", "/ gemmflow")
+    assert ours[2:5] == ("3", "1.5", "1")
 
 
 def test_a_curve_has_a_line_for_each_place():
