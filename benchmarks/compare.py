@@ -67,7 +67,8 @@ def fresh_cache(scratch: Path) -> Generator[None]:
 
 def measure(case: Case, scratch: Path) -> Record:
     """Run it all; what fails once is left out from then on, and its line says why."""
-    started, load, environment = time.strftime("%Y-%m-%dT%H:%M:%S"), machine.load_average(), machine.environment()
+    started, load = time.strftime("%Y-%m-%dT%H:%M:%S"), machine.load_average()
+    environment, commit = machine.environment(), machine.commit()
     runners = [Runner(entry) for entry in case.entries]
     with tempfile.TemporaryDirectory(dir=scratch, prefix="bench-") as folder:
         for shape in case.shapes:
@@ -84,7 +85,7 @@ def measure(case: Case, scratch: Path) -> Record:
         machine=Machine(**machine.facts()),
         versions=machine.versions(),
         environment=environment,
-        commit=machine.commit(),
+        commit=commit,
         load_before=tuple(load),
         lines=tuple(runner.line() for runner in runners),
     )

@@ -71,10 +71,10 @@ def curves() -> tuple[Case, ...]:
     by_budget = {budget: replace(square, memory=budget) for budget in BUDGETS}
     by_workers = {workers: replace(square, cores=workers) for workers in teams(usable_cores())}
     return (
-        curve("n", "n × n × n", ("torch in memory", *STORED), by_n),
-        curve("k", "8192 × k × 8192, blosc-lz4", ("torch in memory", "read, torch, write", OURS), by_k),
+        curve("n", "n × n × n", (*IN_MEMORY, *STORED), by_n),
+        curve("k", "8192 × k × 8192, blosc-lz4", (*IN_MEMORY, "read, torch, write", OURS), by_k),
         curve("budget", "8192³ by memory budget", ("numpy memmap", OURS), by_budget),
-        curve("workers", "8192³ by workers, as many cores", ("torch in memory", "dask.array", "cubed", OURS), by_workers),
+        curve("workers", "8192³ by workers, as many cores", (*IN_MEMORY, "dask.array", "cubed", OURS), by_workers),
     )
 
 
