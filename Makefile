@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := $(VENV)/.peers
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format bench ui clean
+.PHONY: help setup demo test test-slow test-gpu lint format bench bench-full ui clean
 
 help:                 ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"gemmflow needs Python 3.11 or later, this is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' 2> $(VENV)/install.log \
+	@$(INSTALL) '.[dev]' 2> $(VENV)/install.log \
 		|| { cat $(VENV)/install.log; exit 1; }
 	@touch $@
 
@@ -43,8 +45,16 @@ format: $(READY)      ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)       ## compare with torch in memory and dask.array, interleaved (needs a quiet machine)
-	$(BIN)/python -m benchmarks.compare
+$(PEERS): $(READY)
+	@$(INSTALL) '.[dev,bench]' 2> $(VENV)/peers.log && touch $@ || echo "cubed could not be installed ($(VENV)/peers.log): it is left out"
+
+bench: $(PEERS)       ## compare with torch, scipy, dask.array, cubed and memmap in turn: minutes, on a quiet machine
+	$(BIN)/python -m benchmarks.compare quick
+	@$(BIN)/python -m benchmarks.performance --results build/bench --page build/bench/performance.md
+
+bench-full: $(PEERS)  ## the same on large products, and curves over n, k, budget and workers: hours
+	$(BIN)/python -m benchmarks.compare full
+	@$(BIN)/python -m benchmarks.performance --results build/bench --page build/bench/performance.md
 
 ui: $(READY)          ## Prefect server, its UI and one served deployment
 	@$(BIN)/gemmflow ui

@@ -15,7 +15,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.compare import save_as
+from benchmarks.saved import save_as
 from tasks import blas, probing
 from tasks.devices import DEVICES, torch_dtype
 from tasks.hardware import usable_cores

@@ -22,9 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.compare import CODEC, SHAPES, make_inputs, save_as, settled
-from benchmarks.contenders import CHUNK
+from benchmarks.case import CHUNK, CODEC
+from benchmarks.inputs import make_inputs
+from benchmarks.saved import save_as
+from benchmarks.settled import settled
 from storage.sync import replace_file, sync_folder
+
+SHAPES = {"8192": (8192, 8192, 8192), "k256": (16384, 256, 16384)}
 
 BARE = textwrap.dedent(
     """

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.compare import make_inputs, save_as
+from benchmarks.inputs import make_inputs
+from benchmarks.saved import save_as
 from tasks.units import format_bytes, parse_bytes
 
 CASES = {"8192": (8192, 8192, 8192), "k4096": (16384, 4096, 16384)}

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from benchmarks.compare import save_as
+from benchmarks.saved import save_as
 from storage import resolve_codec
 
 EXTENTS = (500, 12_000)

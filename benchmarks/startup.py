@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from benchmarks.compare import save_as
+from benchmarks.saved import save_as
 from tasks.geometry import blocks
 from tasks.plan import TileShape
 

@@ -15,7 +15,7 @@ from math import exp, log, sqrt
 
 import numpy as np
 
-from benchmarks.compare import save_as
+from benchmarks.saved import save_as
 from storage import Block, Matrix
 from tasks.bound import surface
 from tasks.calibrate import measure
