@@ -24,6 +24,12 @@ def opened(path: str) -> Generator[int]:
         os.close(descriptor)
 
 
+def fetch_ahead(descriptor: int, offset: int = 0, nbytes: int = 0) -> None:
+    """Let the system fetch a part of the file into its page cache, 0 bytes being all that follows, without waiting for it."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, offset, nbytes, os.POSIX_FADV_WILLNEED)
+
+
 def read_at(descriptor: int, target: Bytes, offset: int) -> int:
     """Fill `target` from the file's byte `offset` on and return the bytes read, fewer only at the end of the file."""
     filled = 0

@@ -7,12 +7,12 @@ Opened   size, read_at(target, offset)                  for the thread that open
 
 import os
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from storage.files import Bytes, opened, read_at
+from storage.files import Bytes, fetch_ahead, opened, read_at
 
 
 class Opened(Protocol):
@@ -48,6 +48,10 @@ class Folder(Protocol):
 
     def opened(self, key: str, whole: bool = True) -> AbstractContextManager[Opened]:
         """Open a file for reading; `whole` says that it will be read from its first byte to its last, in order."""
+        ...
+
+    def fetch_ahead(self, key: str) -> None:
+        """Let the system fetch a file that will be read, without waiting for it, where it can; a missing file is no error."""
         ...
 
     def read(self, key: str) -> Small:
@@ -111,6 +115,11 @@ class LocalFolder:
         """Open a file for reading."""
         with opened(f"{self.path}/{key}") as descriptor:
             yield LocalFile(descriptor, os.fstat(descriptor).st_size)
+
+    def fetch_ahead(self, key: str) -> None:
+        """Into the page cache, while the processor multiplies."""
+        with suppress(OSError), opened(f"{self.path}/{key}") as descriptor:
+            fetch_ahead(descriptor)
 
     def read(self, key: str) -> Small:
         """Read a small file whole; its mark is its size and time of change."""

@@ -5,7 +5,7 @@ frozen value per way of storing (see formats). A source only ever sees checked s
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,15 @@ class Source(Protocol):
     @property
     def scratch_bytes(self) -> int:
         """Upper bound of the memory in bytes that one thread holds beside `out` while it reads."""
+        ...
+
+
+@runtime_checkable
+class FetchesAhead(Protocol):
+    """A source that can have bytes fetched while nobody waits for them."""
+
+    def fetch_ahead(self, rows: slice, cols: slice) -> None:
+        """Let the system fetch what the slice's reading will need; what cannot be fetched shows when it is read."""
         ...
 
 
@@ -116,6 +125,14 @@ class Matrix:
         if self.occupancy is not None and self.occupancy.lines is None:
             self._require_same(count, rows, cols)
         return count
+
+    def fetch_ahead(self, rows: slice, cols: slice) -> None:
+        """Let the system fetch the slice's bytes while the processor does something else, where the source can.
+
+        Raises ValueError where the slices do not fit the matrix.
+        """
+        if isinstance(self.source, FetchesAhead):
+            self.source.fetch_ahead(self._checked(rows, 0), self._checked(cols, 1))
 
     def _require_same(self, count: int, rows: slice, cols: slice) -> None:
         """Raise CorruptData where other chunks are stored than were: a lost one would read as zeros, a new one was not planned for."""

@@ -9,6 +9,7 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -18,13 +19,14 @@ import numpy as np
 
 from storage.buffers import borrow
 from storage.errors import BadInput, CorruptData
-from storage.files import as_bytes, opened, read_exactly
+from storage.files import as_bytes, fetch_ahead, opened, read_exactly
 from storage.matrix import Block, Matrix, accept_dtype, accept_shape
 
 MAGIC = b"\x93NUMPY"
 BLOCK_BYTES = 1 << 20
 _WHOLE_ROW_BYTES = 1 << 13
 _LONGEST_RUN_BYTES = 1 << 16
+_WORTH_A_CALL = 1 << 12
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -58,6 +60,17 @@ class NpySource:
         if not np.dtype(self.stored).isnative:
             out.byteswap(inplace=True)
         return out.nbytes
+
+    def fetch_ahead(self, rows: slice, cols: slice) -> None:
+        """Let the system fetch the slice, where the runs of the file are long enough to be worth a call each."""
+        lines, run = (cols, rows) if self.fortran else (rows, cols)
+        item, width = np.dtype(self.stored).itemsize, self._width
+        with suppress(OSError), opened(self.path) as descriptor:
+            if run == slice(0, width):
+                fetch_ahead(descriptor, self.offset + lines.start * width * item, (lines.stop - lines.start) * width * item)
+            elif (run.stop - run.start) * item >= _WORTH_A_CALL:
+                for line in range(lines.start, lines.stop):
+                    fetch_ahead(descriptor, self.offset + (line * width + run.start) * item, (run.stop - run.start) * item)
 
     def _fill(self, descriptor: int, out: Block, rows: slice, cols: slice) -> None:
         width, item = self._width, out.itemsize

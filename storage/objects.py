@@ -65,6 +65,9 @@ class ObjectStore:
         """Open an object for reading; `whole` asks for all of it at once, otherwise every read asks for its range."""
         yield RemoteFile(self, key, whole)
 
+    def fetch_ahead(self, key: str) -> None:
+        """Nothing fetches an object but who reads it."""
+
     def read(self, key: str) -> Small:
         """Read a small object whole; its mark is its etag, size and time of change."""
         with self.translated(key):

@@ -22,6 +22,10 @@ class SlotTable:
         self.capacity = capacity
         self._slots: OrderedDict[Hashable, int] = OrderedDict()
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether the key has a slot; it is used no less recently for being asked about."""
+        return key in self._slots
+
     def place(self, key: Hashable) -> tuple[int, bool]:
         """The slot of `key` and whether it was there already; otherwise the caller fills the slot."""
         if key in self._slots:

@@ -88,6 +88,10 @@ class Operand:
         first, second = self._turn((rows, cols))
         return self.matrix.read_into(out, first, second)
 
+    def fetch_ahead(self, rows: slice, cols: slice) -> None:
+        """Let the system fetch the bytes of op(X)[rows, cols] while the processor multiplies."""
+        self.matrix.fetch_ahead(*self._turn((rows, cols)))
+
     def block_shape(self, rows: int, cols: int) -> tuple[int, int]:
         """Stored shape of a rows x cols block of op(X)."""
         return self._turn((rows, cols))

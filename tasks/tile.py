@@ -11,6 +11,7 @@ job allows them: then the rows and columns that they reach stand outside the che
 import os
 import time
 from dataclasses import replace
+from itertools import zip_longest
 from threading import Lock
 
 import numpy as np
@@ -111,16 +112,15 @@ class Work:
         recipe, tile, space = self.recipe, self.tile, self.space
         sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
         self.lanes.lap("multiply")
-        beta, chosen = 0.0, self.slabs
-        for index in slabs:
-            if chosen is not None and not chosen.needed[index]:
-                continue
+        beta, needed = 0.0, [index for index in slabs if self.slabs is None or self.slabs.needed[index]]
+        for index, following in zip_longest(needed, needed[1:]):
             span = recipe.walk.slab(index)
             space.shelf_a.of_panel(tile.row)
             space.shelf_b.of_panel(tile.col)
             a, bytes_a = space.shelf_a.take((tile.row, index), recipe.a, tile.rows, span)
             b, bytes_b = (a.as_b, 0) if self.diagonal else space.shelf_b.take((index, tile.col), recipe.b, span, tile.cols)
             sums.bytes_read += bytes_a + bytes_b
+            self._expect(following)
             self.lanes.lap("read")
             if self.diagonal:
                 add_symmetric_product(space.method, sums.accumulator, space.prepared_a(a.values), beta)
@@ -139,6 +139,14 @@ class Work:
             fill_upper(sums.accumulator)
             self.lanes.lap("multiply")
         return sums
+
+    def _expect(self, index: int | None) -> None:
+        """Have the slabs fetched that come after these: the disk reads while the processor multiplies."""
+        if index is not None:
+            recipe, tile, span = self.recipe, self.tile, self.recipe.walk.slab(index)
+            self.space.shelf_a.expect((tile.row, index), recipe.a, tile.rows, span)
+            if not self.diagonal:
+                self.space.shelf_b.expect((index, tile.col), recipe.b, span, tile.cols)
 
     def _probe_b(self, b: Slab, probes: torch.Tensor, index: int) -> None:
         """B G and the norm of B, once for every slab that was read, or for the first time that it was."""

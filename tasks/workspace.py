@@ -98,6 +98,11 @@ class Shelf:
         self._slabs[slot] = Slab(target.T if operand.transposed else target)
         return self._slabs[slot], count
 
+    def expect(self, key: tuple[int, int], operand: Operand, rows: tuple[int, int], cols: tuple[int, int]) -> None:
+        """Have op(X)[rows, cols] fetched while the processor multiplies, unless it is here."""
+        if key not in self._table:
+            operand.fetch_ahead(slice(*rows), slice(*cols))
+
     def of_panel(self, panel: int) -> None:
         """Keep slabs of this panel alone from now on: whether one is still here is then known beforehand, whatever was skipped."""
         if panel != self._panel:

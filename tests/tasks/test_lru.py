@@ -26,6 +26,13 @@ def test_it_keeps_what_was_used_last_and_never_two_keys_in_one_slot(capacity, ke
         assert held <= set(range(capacity))
 
 
+def test_asking_changes_nothing():
+    table = SlotTable(2)
+    table.place("a"), table.place("b")
+    assert ("a" in table, "c" in table) == (True, False)
+    assert table.place("c") == (0, False)
+
+
 def test_a_table_without_slots_is_refused():
     with pytest.raises(ValueError, match="at least one slot, not 0"):
         SlotTable(0)

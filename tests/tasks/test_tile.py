@@ -12,8 +12,9 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage import CorruptData
+from storage import CorruptData, Matrix
 from tasks import probing
+from tasks import tile as tile_module
 from tasks.errors import NonFinite
 from tasks.geometry import SlabCosts
 from tasks.nonfinite import Affected, overflow_error
@@ -281,3 +282,16 @@ def test_a_measurement_is_small(tmp_path):
     rng = np.random.default_rng(12)
     recipe = recipe_for(tmp_path / "run", tuple(rng.standard_normal((8, 8)).astype("float32") for _ in "AB"), Way())
     assert len(pickle.dumps(compute(recipe)[0])) < 1024
+
+
+def test_the_next_slab_is_asked_for_before_this_one_is_multiplied(tmp_path, monkeypatch):
+    rng, seen = np.random.default_rng(0), []
+    operands = rng.standard_normal((20, 12)).astype("float32"), rng.standard_normal((12, 20)).astype("float32")
+    made = recipe_for(tmp_path / "one", operands, Way(tile=(20, 20, 4)))
+    real = tile_module.add_product
+    monkeypatch.setattr(Matrix, "fetch_ahead", lambda matrix, rows, cols: seen.append((matrix.shape, rows, cols)))
+    monkeypatch.setattr(tile_module, "add_product", lambda *arguments: (seen.append("multiply"), real(*arguments)))
+    compute_tile(made, made.walk[0])
+    release()
+    asked = [[((20, 12), slice(0, 20), slice(k, k + 4)), ((12, 20), slice(k, k + 4), slice(0, 20))] for k in (4, 8)]
+    assert seen == [*asked[0], "multiply", *asked[1], "multiply", "multiply"]

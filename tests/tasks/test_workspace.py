@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from storage import Matrix
 from tasks.workspace import Lanes, release, workspace_for
 from tests.tasks.inline import Way, recipe_for
 
@@ -33,6 +34,17 @@ def test_a_streamed_slab_gives_way(tmp_path):
     space.shelf_b.take((1, 0), made.b, (4, 8), (0, 8))
     _, count = space.shelf_b.take((0, 0), made.b, (0, 4), (0, 8))
     assert count > 0
+    release()
+
+
+def test_what_comes_next_is_fetched_unless_it_is_here(tmp_path, monkeypatch):
+    made, fetched = recipe(tmp_path / "one", kept=(True, False)), []
+    monkeypatch.setattr(Matrix, "fetch_ahead", lambda matrix, rows, cols: fetched.append((rows, cols)))
+    space = workspace_for(made)
+    space.shelf_a.take((0, 0), made.a, (0, 8), (0, 4))
+    for index in (0, 1):
+        space.shelf_a.expect((0, index), made.a, (0, 8), (4 * index, 4 * index + 4))
+    assert fetched == [(slice(0, 8), slice(4, 8))]
     release()
 
 
