@@ -23,7 +23,8 @@ RESERVE_FROM_BYTES = 1 << 16
 
 _TOKEN = secrets.token_hex(4)  # processes on several hosts, or one after another, may have the same number
 _COUNTER = itertools.count()
-_LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC = ctypes.CDLL(None, use_errno=True)
+"""For calls that Python's `os` does not have."""
 
 
 def sync_folder(path: str) -> None:
@@ -88,7 +89,7 @@ def reserve(descriptor: int, nbytes: int) -> None:
 
     Not `os.posix_fallocate`: where a file system cannot reserve, that one writes to every block instead.
     """
-    call = getattr(_LIBC, "fallocate64", None)
+    call = getattr(LIBC, "fallocate64", None)
     if call is None or nbytes < RESERVE_FROM_BYTES:
         return
     begin = os.fstat(descriptor).st_size

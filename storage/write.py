@@ -2,19 +2,21 @@
 
     block (any strides) --copy, pad--> one chunk, contiguous --compress--> body --> temporary file [body | crc32c] --> rename
 
-A chunk that is whole and contiguous in the block is compressed where it stands. A chunk that holds only the fill value is
-written like any other: absence is never an answer. A shard is one file of many chunks, each written as soon as it is encoded,
-the index last; it is never read and never changed. Only chunks wholly beyond the array's edge, without an element, are left out.
-In a sealed result body and checksum are encrypted before they reach a file, see seal.
+A file is synced while later ones are encoded (behind). A chunk that is whole and contiguous in the block is compressed where it
+stands. A chunk that holds only the fill value is written like any other: absence is never an answer. A shard is one file of many
+chunks, each written as soon as it is encoded, the index last; it is never read and never changed. Only chunks wholly beyond the
+array's edge, without an element, are left out. In a sealed result body and checksum are encrypted before they reach a file (seal).
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from storage.behind import WriteBehind
 from storage.buffers import borrow
 from storage.chain import crc32c
 from storage.codecs import GOALS, suffix
@@ -27,7 +29,7 @@ from storage.output import OutputSpec
 from storage.record import ChunkRecord, ValuesDigest, digest, values_digest
 from storage.shard import INDEX_COPIES, Filling
 from storage.staging import Staging, taken_over
-from storage.sync import append, replace_file, replacing, sync_folder, write_error
+from storage.sync import append, sync_folder, write_error
 
 TURNED_COLUMNS = 16
 """Columns that are copied at a time of a block stored by columns: all at once would take twice as long."""
@@ -92,32 +94,76 @@ def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements)
     if staging.spec.codec in GOALS:
         raise ValueError(f"codec {staging.spec.codec} names no row: settle it before writing")
     rows, cols = checked_spans(staging.spec, row0, col0, block)
-    records: list[ChunkRecord] = []
-    seconds = [0.0, 0.0]
+    writing = _Writing(staging, block)
     try:
-        write = _write_shard if staging.spec.shard else _write_chunk
-        for piece in pieces(rows, cols, staging.spec.objects):
-            write(staging, block, piece, records, seconds)
-        begin = time.perf_counter()
-        for folder in _folders(staging, rows):
-            sync_folder(folder)
-        seconds[1] += time.perf_counter() - begin
+        writing.files(rows, cols)
+        with writing.timed("write"):
+            for folder in _folders(staging, rows):
+                sync_folder(folder)
     except FileNotFoundError as error:
         raise taken_over(staging) from error
     except OSError as error:
         raise write_error(staging.array, error) from error
-    return WriteResult(tuple(records), seconds[0], seconds[1])
+    return writing.result()
 
 
-def _write_chunk(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
-    begin = time.perf_counter()
-    record, encoded = encode_chunk(staging.spec, block, piece)
-    parts = seal_parts(staging.seal, record.key, encoded)
-    done = time.perf_counter()
-    replace_file(f"{staging.array}/{record.key}", parts, staging.durability == "power")
-    seconds[0] += done - begin
-    seconds[1] += time.perf_counter() - done
-    records.append(record)
+class _Writing:
+    """One block on its way to its files, and the time that it takes."""
+
+    def __init__(self, staging: Staging, block: Block | Elements) -> None:
+        self._staging, self._block = staging, block
+        self._records: list[ChunkRecord] = []
+        self._seconds = {"encode": 0.0, "write": 0.0}
+
+    def files(self, rows: slice, cols: slice) -> None:
+        """Write all of them; they are in place when it returns."""
+        spec = self._staging.spec
+        write = self._shard if spec.shard else self._chunk
+        with WriteBehind(self._staging.durability == "power") as behind:
+            for piece in pieces(rows, cols, spec.objects):
+                write(behind, piece)
+            with self.timed("write"):
+                behind.settle()
+
+    def result(self) -> WriteResult:
+        """What it took."""
+        return WriteResult(tuple(self._records), self._seconds["encode"], self._seconds["write"])
+
+    @contextmanager
+    def timed(self, lane: str) -> Generator[None]:
+        """Count the time of the block within."""
+        begin = time.perf_counter()
+        yield
+        self._seconds[lane] += time.perf_counter() - begin
+
+    def _chunk(self, behind: WriteBehind, piece: Piece) -> None:
+        with self.timed("encode"):
+            record, encoded = encode_chunk(self._staging.spec, self._block, piece)
+            parts = seal_parts(self._staging.seal, record.key, encoded)
+        with self.timed("write"), behind.replacing(self._path(record.key)) as descriptor:
+            append(descriptor, parts)
+        self._records.append(record)
+
+    def _shard(self, behind: WriteBehind, piece: Piece) -> None:
+        spec, key = self._staging.spec, f"c/{piece.chunk[0]}/{piece.chunk[1]}"
+        assert spec.shards is not None
+        filling, values = Filling(spec.shards), ValuesDigest()
+        height, width = (span.stop - span.start for span in piece.target)
+        with behind.replacing(self._path(key)) as descriptor:
+            for inner in pieces(slice(0, height), slice(0, width), spec.chunks):
+                with self.timed("encode"):
+                    chunk = _whole_chunk(spec, self._block[_within(piece, inner)])
+                    values.update(chunk)
+                    body = spec.compression.compress(chunk)
+                    parts = body, suffix(crc32c(body))
+                    filling.add(inner.chunk, parts)
+                with self.timed("write"):
+                    append(descriptor, parts)
+            append(descriptor, filling.end())
+        self._records.append(ChunkRecord(key, filling.nbytes, filling.crc32c, filling.hash.hexdigest(), values.hexdigest()))
+
+    def _path(self, key: str) -> str:
+        return f"{self._staging.array}/{key}"
 
 
 def encode_chunk(spec: OutputSpec, block: Block | Elements, piece: Piece) -> tuple[ChunkRecord, tuple[Bytes, bytes]]:
@@ -134,27 +180,6 @@ def encoded_bytes(spec: OutputSpec, block: Block) -> int:
     """Bytes of the file of the first chunk of a block at the origin, which is encoded, hashed and forgotten."""
     piece = next(pieces(slice(0, block.shape[0]), slice(0, block.shape[1]), spec.chunks))
     return encode_chunk(spec, block, piece)[0].nbytes
-
-
-def _write_shard(staging: Staging, block: Block | Elements, piece: Piece, records: list[ChunkRecord], seconds: list[float]) -> None:
-    spec, key = staging.spec, f"c/{piece.chunk[0]}/{piece.chunk[1]}"
-    assert spec.shards is not None
-    begin, encoding, filling, values = time.perf_counter(), 0.0, Filling(spec.shards), ValuesDigest()
-    with replacing(f"{staging.array}/{key}", staging.durability == "power") as descriptor:
-        height, width = (span.stop - span.start for span in piece.target)
-        for inner in pieces(slice(0, height), slice(0, width), spec.chunks):
-            started = time.perf_counter()
-            chunk = _whole_chunk(spec, block[_within(piece, inner)])
-            values.update(chunk)
-            body = spec.compression.compress(chunk)
-            parts = body, suffix(crc32c(body))
-            filling.add(inner.chunk, parts)
-            encoding += time.perf_counter() - started
-            append(descriptor, parts)
-        append(descriptor, filling.end())
-    seconds[0] += encoding
-    seconds[1] += time.perf_counter() - begin - encoding
-    records.append(ChunkRecord(key, filling.nbytes, filling.crc32c, filling.hash.hexdigest(), values.hexdigest()))
 
 
 def _within(piece: Piece, inner: Piece) -> tuple[slice, slice]:

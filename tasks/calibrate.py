@@ -8,6 +8,8 @@ that the same call on the same machine makes the same plan.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
+from time import perf_counter
 
 from tasks.clusters import Cluster, ClusterSpec, open_cluster
 from tasks.diary import recall_history
@@ -25,12 +27,14 @@ from tasks.hardware import (
 )
 from tasks.job import Job
 from tasks.nvidia import visible_devices
-from tasks.remote import measure_threads, measure_worker
+from tasks.remote import measure_threads, measure_worker, nothing
 from tasks.resident import idle_bytes
 from tasks.survey import Problem
 from tasks.worker_rates import WorkerRates, slowest
 
 HELD_STEP = 16 << 20
+
+ROUND_TRIPS = 15
 
 IEEE = ("float32", "float64")
 """Arithmetics that every machine has."""
@@ -59,12 +63,13 @@ def calibrate(kind: str = "local") -> Hardware:
     with open_cluster(ClusterSpec(kind, *workers_to_measure(device))) as cluster:
         answers = _ask(cluster, device)
         layouts = [_layout(answers, answers[0].threads), *_with_all_threads(cluster, device, answers)]
+        task = task_seconds(cluster)
     hardware = Hardware(
         fingerprint=host_fingerprint(device),
         processor=processor_name(),
         cores=usable_cores(),
         memory_bytes=installed_memory(),
-        layouts=tuple(layouts),
+        layouts=tuple(_with_tasks(layout, task) for layout in layouts),
         device=device,
         device_memory_bytes=min(answer.device_memory_bytes for answer in answers),
     )
@@ -87,7 +92,7 @@ def _measure_running(cluster: Cluster, fingerprint: str) -> Hardware:
         processor=answers[0].processor,
         cores=sum(answer.cores for answer in answers),
         memory_bytes=sum({answer.host: answer.memory_bytes for answer in answers}.values()),
-        layouts=(_layout(answers, min(answer.threads for answer in answers)),),
+        layouts=(_with_tasks(_layout(answers, min(answer.threads for answer in answers)), task_seconds(cluster)),),
     )
     remember(hardware)
     return hardware
@@ -97,6 +102,20 @@ def _with_what_they_hold(hardware: Hardware, idle: int) -> Hardware:
     """The same with `idle` bytes a worker, in whole steps so that plans repeat; a process keeps some of what it once used."""
     held = -(-idle // HELD_STEP) * HELD_STEP
     return replace(hardware, layouts=tuple(replace(layout, base_bytes=max(layout.base_bytes, held)) for layout in hardware.layouts))
+
+
+def task_seconds(cluster: Cluster) -> float:
+    """From sending an empty task to having its answer, the median of some."""
+    seconds: list[float] = []
+    for _ in range(ROUND_TRIPS):
+        start = perf_counter()
+        cluster.run_on_one(nothing)
+        seconds.append(perf_counter() - start)
+    return median(seconds)
+
+
+def _with_tasks(layout: Layout, seconds: float) -> Layout:
+    return replace(layout, rates=replace(layout.rates, task=seconds))
 
 
 def workers_to_measure(device: str) -> tuple[int, int]:

@@ -32,9 +32,6 @@ from tasks.work import FINEST, Work, sparsity_of
 SECONDS_PER_FILE = 1.5e-4
 """Open, stat, read and close one chunk file, beyond its bytes."""
 
-SECONDS_PER_TILE = 4e-3
-"""Send a task and take its record."""
-
 WAITING = 1.08
 """Threads that multiply together wait for the one whose core somebody else used: what that is worth, over the rate that was measured
 with nobody else there. (Runs of one worker with two threads took 1.00 to 1.2 of what they were predicted to take without it, and 1.9
@@ -94,7 +91,7 @@ def ideal_seconds(problem: Problem, way: Candidate) -> float:
     finest = (FINEST, FINEST, FINEST)
     reads = _reads(problem, whole, (1.0, 1.0 if way.symmetry == "none" else 0.0), finest)
     lanes = cost_of(problem, whole, reads, 0, least_work(problem, whole, finest)).lanes
-    return sum(lanes.values()) + SECONDS_PER_TILE + FIXED_SECONDS
+    return sum(lanes.values()) + way.layout.rates.task + FIXED_SECONDS
 
 
 def planned_reads(problem: Problem, way: Candidate) -> Reads:
@@ -131,7 +128,7 @@ def cost_of(problem: Problem, way: Candidate, reads: Reads, host_bytes: int, wor
     busy = sum(lanes.values()) * way.imbalance
     first_touch = host_bytes / rates.touch
     lanes["read"] += first_touch
-    alone = first_touch + _adding_up(problem, way) + way.busiest * SECONDS_PER_TILE + FIXED_SECONDS
+    alone = first_touch + _adding_up(problem, way) + way.busiest * rates.task + FIXED_SECONDS
     return Cost(lanes, busy + alone, reads.nbytes, bytes_written, partial_bytes(problem, way))
 
 

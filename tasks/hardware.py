@@ -52,6 +52,8 @@ class Rates:
     """Bytes/s through memory, reads and writes together."""
     touch: float
     """Bytes/s of touching fresh memory for the first time: page faults."""
+    task: float = 4e-3
+    """Seconds from sending an empty task to having its answer."""
     thin: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     """FLOP/s as in `gemm`, of a block with only THIN columns; empty where it was not measured."""
 

@@ -33,6 +33,7 @@ def test_every_row_of_every_table_has_a_rate(hardware):
             assert {name: list(speeds) for name, speeds in measured.items()} == here
         found = [*layout.rates.flops.values(), *layout.rates.decode.values(), *layout.rates.encode.values()]
         assert min(*found, layout.rates.probe, layout.rates.write, layout.rates.copy, layout.rates.touch) > 1e5
+        assert 1e-4 < layout.rates.task < 1
         assert 100 * 2**20 < layout.base_bytes < 600 * 2**20
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tasks import memory
 from tasks.candidate import with_slabs
-from tasks.cost import FIXED_SECONDS, SECONDS_PER_FILE, SECONDS_PER_TILE, WAITING, estimate, ideal_seconds, least_seconds, planned_reads
+from tasks.cost import FIXED_SECONDS, SECONDS_PER_FILE, WAITING, estimate, ideal_seconds, least_seconds, planned_reads
 from tasks.ladder import ARITHMETICS
 from tasks.plan import LANES, TileShape
 from tests.tasks.machines import hardware, problem, rates
@@ -31,7 +31,7 @@ def test_each_lane_is_what_its_rate_says():
     assert cost.lanes["encode"] == pytest.approx(cost.bytes_written / speed.encode["blosc-lz4"])
     assert cost.lanes["write"] == pytest.approx(cost.bytes_written / speed.write)
     assert cost.lanes["read"] == pytest.approx(cost.bytes_read / speed.decode["none"] + 10**9 / speed.touch)
-    assert cost.seconds == pytest.approx(sum(cost.lanes.values()) + 4 * SECONDS_PER_TILE + FIXED_SECONDS)
+    assert cost.seconds == pytest.approx(sum(cost.lanes.values()) + 4 * speed.task + FIXED_SECONDS)
 
 
 def test_threads_that_wait_for_each_other_are_priced_on_the_host_alone():
@@ -64,7 +64,7 @@ def test_workers_share_the_work_and_the_slowest_counts():
     made = problem((1000, 600, 900))
     alone, three, two = (estimate(made, way_for((1000, 600, 900), (1000, 300, 300), workers=count), 0) for count in (1, 3, 2))
     assert sum(three.lanes.values()) == pytest.approx(sum(alone.lanes.values()) / 3)
-    assert two.seconds - 2 * SECONDS_PER_TILE == pytest.approx(FIXED_SECONDS + sum(alone.lanes.values()) * 2 / 3)
+    assert two.seconds - 2 * rates().task == pytest.approx(FIXED_SECONDS + sum(alone.lanes.values()) * 2 / 3)
 
 
 def test_chunk_files_and_slow_codecs_are_priced():
