@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from storage import default_chunks
 from tasks.cost import SECONDS_PER_FILE, passes_over_inputs, slab_costs
+from tasks.fit import Fit
 from tasks.geometry import SlabCosts
 from tasks.job import Job
-from tasks.search import Fit
 from tasks.survey import Operand, Problem
 from tasks.units import format_bytes, format_seconds
 

@@ -72,15 +72,15 @@ def estimate(problem: Problem, way: Candidate, host_bytes: int) -> Cost:
     return cost_of(problem, way, _reads(problem, way, passes_over_inputs(way)), host_bytes)
 
 
-def least_seconds(problem: Problem, way: Candidate) -> float:
-    """No candidate that differs from this one only in shallower slabs is estimated below this.
+def least_cost(problem: Problem, way: Candidate) -> Cost:
+    """No candidate that differs from this one only in shallower slabs is estimated below this, in seconds or in bytes.
 
     It cuts no chunk along k and allocates nothing.
     """
     uncut, finest = with_slabs(way, problem.k, way.kept), (way.tile.rows, way.tile.cols, FINEST)
     reads = _reads(problem, uncut, passes_over_inputs(way), finest)
     cost = cost_of(problem, way, reads, 0, work_of(problem, way, finest))
-    return cost.seconds - sum(cost.lanes.values()) * (way.imbalance - way.least_imbalance)
+    return replace(cost, seconds=cost.seconds - sum(cost.lanes.values()) * (way.imbalance - way.least_imbalance))
 
 
 def ideal_seconds(problem: Problem, way: Candidate) -> float:

@@ -13,6 +13,7 @@ from storage import CODECS, GOALS
 from tasks.advice import warnings_for
 from tasks.bound import Team, lower_bound_bytes, symmetric_bound_bytes
 from tasks.errors import BadInput, Refused
+from tasks.fit import Fit
 from tasks.hardware import Hardware, available_memory, default_memory, installed_memory, lacking
 from tasks.history import corrected
 from tasks.job import Job
@@ -20,7 +21,7 @@ from tasks.memory import tile_memory
 from tasks.plan import Choice, Plan, Prediction, Rung
 from tasks.precision import PROBES, Precision, choose_precisions, fallbacks_of
 from tasks.rounding import Rounding, choose_rounding
-from tasks.search import Fit, Search, first_fastest
+from tasks.search import Search, first_fastest
 from tasks.sparse_plan import skipped, sparse_lower_bound
 from tasks.survey import Problem
 from tasks.units import format_bytes

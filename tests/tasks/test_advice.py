@@ -26,7 +26,7 @@ def test_padded_edge_chunks_of_the_advised_size_need_no_advice():
 
 
 def test_one_row_a_chunk_is_named_with_what_it_costs_and_what_would_avoid_it():
-    (line,) = warnings((20_000, 20_000, 20_000), (None, (1, 20_000)), memory=512 * 2**20)
+    (line,) = warnings((20_000, 20_000, 20_000), (None, (1, 20_000)), memory=400 * 2**20)
     assert line.startswith("B is stored in chunks of 1 x 20000: a pass decodes ")
     assert "20,000 reads" not in line.split("decodes")[0]
     assert line.endswith("chunks of 2048 x 2048 would avoid it")
