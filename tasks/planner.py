@@ -67,6 +67,7 @@ def _budget(job: Job, hardware: Hardware) -> int:
 def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ...]) -> Plan:
     way, problem = fit.way, search.problem
     rounding = choose_rounding(search.job.round, chosen.asked, chosen.bound, chosen.exact)
+    least = _lower_bound(search, fit)
     return Plan(
         shape=problem.shape,
         arithmetic=chosen.arithmetic.name,
@@ -85,11 +86,11 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         memory_limit=search.budget,
         max_error=chosen.asked,
         predicted=corrected(_prediction(problem, fit, chosen, rounding), search.hardware.history),
-        lower_bound_bytes=_lower_bound(search, fit),
+        lower_bound_bytes=least,
         choices=choices,
         probes=PROBES,
         seed=SEED,
-        warnings=warnings_for(search.job, problem, fit),
+        warnings=warnings_for(search.job, problem, fit, least),
         shard=way.output.shard,
         rounding=rounding,
         guarantee="certified" if chosen.certifies else "measured",
