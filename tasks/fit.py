@@ -5,7 +5,7 @@ from math import inf
 
 from tasks.candidate import Candidate
 from tasks.cost import Cost
-from tasks.options import short_step
+from tasks.options import SHORT_STEP
 
 LIFETIME = 7200.0
 """Seconds of a run after which some worker is taken to die: half of a step is then lost, and what it takes counts in the choice."""
@@ -51,7 +51,7 @@ class Fit(Need):
     @property
     def wait(self) -> float:
         """Seconds until there is progress, or what is short enough."""
-        return max(self.step, short_step(self.cost.seconds))
+        return max(self.step, SHORT_STEP)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ SHORT_STEP = 15.0
 """Seconds of work of a tile, or of a part of one, that need not be less: what a death costs, and how often there is progress."""
 
 STEPS = 16
-"""Steps of each worker that need not be more, where they take longer than that."""
+"""Tiles of each worker that need not be cut, however long they take."""
 
 PARTS_SHARE = 0.1
 """Of what is read: partial sums are no more where fewer parts would do for all workers."""
@@ -113,14 +113,9 @@ def parts_for(job: Job, problem: Problem, group: Candidate) -> list[int]:
     most, cheap = max(1, k // LEAST_DEPTH), PARTS_SHARE * k * (rows + cols) / (rows * cols)
     even = group.workers // gcd(group.tiles, group.workers)
     whole = problem.flops / group.layout.rates.flops[group.arithmetic.name]
-    steps = ceil(whole / group.tiles / least / short_step(whole / group.workers))
+    steps = ceil(whole / group.tiles / least / SHORT_STEP) if group.tiles < STEPS * group.workers else 1
     more = {even, *(least << doubling for doubling in range(1, (steps - 1).bit_length() + 1))}
     return sorted(parts for parts in {least, *(parts for parts in more if parts <= cheap)} if parts <= most)
-
-
-def short_step(seconds: float) -> float:
-    """Seconds of a step that is short enough for a worker's share of so many."""
-    return max(SHORT_STEP, seconds / STEPS)
 
 
 def may_be_cut(job: Job, problem: Problem) -> bool:
