@@ -1,16 +1,16 @@
 """Bytes that plans move, against the least that any schedule could: `python -m benchmarks.traffic`. Plans only, nothing is multiplied.
 
-Elements decoded from A and B (whole chunks, as often as decoded) and written of C, over
+Elements decoded from A and B (whole chunks, as often as decoded), written of C, and written and read of partial sums, over
 
     LB = max(mk + kn + mn,  p (2V / sqrt(S) - 2S),  p min(xy + yz + xz))      V = mnk / p, xyz = V, x <= m, y <= n, z <= k
 
 where a worker's S is what the budget leaves beside its interpreter and libraries, in elements (see `tasks.bound` for the sources).
+Beside it stands what the stored chunks allow: edge chunks are stored whole, so the first of the three counts their padding.
 """
 
 import argparse
-import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from math import exp, log, sqrt
 
 import numpy as np
@@ -20,6 +20,7 @@ from storage import Block, Matrix
 from tasks.bound import surface
 from tasks.calibrate import measure
 from tasks.errors import Refused
+from tasks.geometry import blocks
 from tasks.hardware import Hardware
 from tasks.job import make_job
 from tasks.plan import Plan
@@ -31,6 +32,8 @@ DEPTHS = (100, 2_000_000)
 MOST_ELEMENTS = 3e10
 BUDGETS_GIB = (1, 2, 4, 8, 16)
 WORKERS = (1, 2, 4, 8)
+MUCH = 1.5
+SHOWN = 25
 CHUNKS = (256, 500, 512, 1000, 1024, 2000, 2048, 4096)
 ITEMSIZE = 4
 
@@ -56,6 +59,28 @@ class Draw:
     workers: int
 
 
+@dataclass(frozen=True)
+class Row:
+    """A plan and how far it is from the bound."""
+
+    shape: tuple[int, int, int]
+    """m, k, n."""
+    chunks: tuple[tuple[int, int], tuple[int, int]]
+    """Of A and of B."""
+    budget_gib: int
+    workers: int
+    tile: tuple[int, int, int]
+    grid: tuple[int, int, int]
+    residency: str
+    parts: int
+    ratio: float
+    """Elements moved over LB."""
+    stored_ratio: float
+    """The same over the larger of LB and A and B as they are stored, padded, with C."""
+    why: str
+    """What the plan says about it."""
+
+
 def main() -> None:
     """Plan all of them and show how they are spread."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,7 +88,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261125)
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
-    found: list[dict[str, object]] = []
+    found: list[Row] = []
     for draw in _draws(options.seed):
         if len(found) == options.count:
             break
@@ -72,7 +97,7 @@ def main() -> None:
             found.append(_row(draw, plan))
     _show(found)
     if options.save:
-        save_as("traffic", {"seed": options.seed, "results": {"plans": found}})
+        save_as("traffic", {"seed": options.seed, "results": {"plans": [asdict(row) for row in found]}})
 
 
 def _draws(seed: int) -> Iterator[Draw]:
@@ -112,24 +137,33 @@ def _team(problem: Problem, workers: int) -> Hardware:
     return replace(measured, layouts=(replace(single, workers=workers),), memory_bytes=1 << 40)
 
 
-def _row(draw: Draw, plan: Plan) -> dict[str, object]:
+def _row(draw: Draw, plan: Plan) -> Row:
     base = plan.predicted.memory_items["interpreter and libraries"]
     memory = (plan.memory_limit - plan.workers * base) / plan.workers / ITEMSIZE
-    partial = 2 * plan.parts * plan.shape[0] * plan.shape[2] if plan.parts > 1 else 0
+    (m, k, n), (of_a, of_b) = draw.shape, draw.chunks
+    partial = 2 * plan.parts * m * n if plan.parts > 1 else 0
     moved = (plan.predicted.bytes_read + plan.predicted.bytes_written) / ITEMSIZE + partial
     least = lower_bound(draw.shape, plan.workers, memory)
-    return {
-        "shape": draw.shape,
-        "chunks": draw.chunks,
-        "budget_gib": draw.budget_gib,
-        "workers": plan.workers,
-        "tile": (plan.tile.rows, plan.tile.cols, plan.tile.depth),
-        "grid": plan.grid,
-        "residency": plan.residency,
-        "parts": plan.parts,
-        "ratio": moved / least,
-        "why": "; ".join(plan.warnings),
-    }
+    stored = _padded((m, k), of_a) + _padded((k, n), of_b) + m * n
+    return Row(
+        shape=draw.shape,
+        chunks=draw.chunks,
+        budget_gib=draw.budget_gib,
+        workers=plan.workers,
+        tile=(plan.tile.rows, plan.tile.cols, plan.tile.depth),
+        grid=plan.grid,
+        residency=plan.residency,
+        parts=plan.parts,
+        ratio=moved / least,
+        stored_ratio=moved / max(least, stored),
+        why="; ".join(plan.warnings),
+    )
+
+
+def _padded(shape: tuple[int, int], chunks: tuple[int, int]) -> int:
+    """Elements of all chunks, whole."""
+    rows, cols = (blocks(extent, edge) * edge for extent, edge in zip(shape, chunks, strict=True))
+    return rows * cols
 
 
 def lower_bound(shape: tuple[int, int, int], workers: int, memory: float) -> float:
@@ -144,13 +178,20 @@ def lower_bound(shape: tuple[int, int, int], workers: int, memory: float) -> flo
     return float(max(m * k + k * n + m * n, streamed, workers * surface(volume, shape)))
 
 
-def _show(found: list[dict[str, object]]) -> None:
-    ratios = sorted(float(str(row["ratio"])) for row in found)
-    for row in sorted(found, key=lambda row: -float(str(row["ratio"])))[:25]:
-        print(f"{row['ratio']:.2f}", {key: value for key, value in row.items() if key != "ratio"})
-    print(f"{len(ratios)} plans: median {statistics.median(ratios):.3f}, 90 % {ratios[int(0.9 * len(ratios))]:.3f}, worst {ratios[-1]:.2f}")
-    above = [row for row in found if float(str(row["ratio"])) > 1.5]
-    print(f"above 1.5: {len(above)}, of which {sum(not row['why'] for row in above)} unexplained")
+def _show(found: list[Row]) -> None:
+    for row in sorted(found, key=lambda row: -row.ratio)[:SHOWN]:
+        print(f"{row.ratio:.2f} {row}")
+    for workers in (*sorted({row.workers for row in found}), None):
+        rows = [row for row in found if workers in (row.workers, None)]
+        who = f"{workers or 'all'} workers, {len(rows)} plans"
+        print(f"{who}: {_quantiles(row.ratio for row in rows)}; of what is stored {_quantiles(row.stored_ratio for row in rows)}")
+    much = [row for row in found if row.ratio > MUCH]
+    print(f"above {MUCH}: {len(much)}, of which {sum(not row.why for row in much)} unexplained")
+
+
+def _quantiles(values: Iterable[float]) -> str:
+    median, most = np.quantile(list(values), (0.5, 0.9)).tolist()
+    return f"median {median:.3f}, 90 % {most:.3f}"
 
 
 if __name__ == "__main__":

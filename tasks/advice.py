@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from storage import default_chunks
 from tasks.cost import SECONDS_PER_FILE, passes_over_inputs, slab_costs
+from tasks.excess import excess_warning
+from tasks.fit import Fit
 from tasks.geometry import SlabCosts
 from tasks.job import Job
-from tasks.search import Fit
 from tasks.survey import Operand, Problem
 from tasks.units import format_bytes, format_seconds
 
@@ -14,13 +15,15 @@ WORTH_SAYING = 0.1
 """Share of the run's time that better chunks must save before a warning is given."""
 
 
-def warnings_for(job: Job, problem: Problem, fit: Fit) -> tuple[str, ...]:
-    """Warnings of a plan: input chunks that cost much more than they need, workers that find nothing to do."""
+def warnings_for(job: Job, problem: Problem, fit: Fit, least: int) -> tuple[str, ...]:
+    """Warnings of a plan: input chunks that cost much more than they need, workers that find nothing to do, and much more than the
+    `least` bytes.
+    """
     better = Problem(_rechunked(problem.a), _rechunked(problem.b), None)
     costs = zip(slab_costs(problem, fit.way), slab_costs(better, fit.way), strict=True)
     operands = zip("AB", (problem.a, problem.b), costs, passes_over_inputs(fit.way), strict=True)
     lines = [_chunk_warning(name, operand, pair, passes, fit) for name, operand, pair, passes in operands]
-    return tuple(line for line in [*lines, _worker_warning(job, fit)] if line)
+    return tuple(line for line in [*lines, _worker_warning(job, fit), excess_warning(problem, fit, least)] if line)
 
 
 def _worker_warning(job: Job, fit: Fit) -> str:

@@ -54,7 +54,7 @@ class Candidate:
         depth = self.grid[2]
         return (depth if self.kept[0] else 1), (depth if self.kept[1] else 1)
 
-    @property
+    @cached_property
     def residency(self) -> Residency:
         """What stays while the rest streams; with both panels kept the larger number of tiles a panel serves decides.
 
@@ -64,24 +64,24 @@ class Candidate:
             return "A" if self.grid[1] >= self.grid[0] else "B"
         return "A" if self.kept[0] else "B" if self.kept[1] else "C"
 
-    @property
+    @cached_property
     def shortest(self) -> int:
         """Shortest edge of the blocks that are multiplied, of which there may be fewer rows, columns or slabs than that."""
         return min(self.tile.rows, self.tile.cols, self.tile.depth)
 
-    @property
+    @cached_property
     def walk(self) -> Walk:
         """The tiles in order."""
         return walk_for((self.shape, self.tile, self.grid), self.residency, self.symmetry)
 
-    @property
+    @cached_property
     def busiest(self) -> int:
         """Tiles, or parts of tiles, of the worker with most of them."""
         if self.parts > 1:
             return -(-self.tiles * self.parts // self.workers)
         return max(map(len, self._telling_runs))
 
-    @property
+    @cached_property
     def imbalance(self) -> float:
         """Work of the worker that has most over the average: of the first two, who have no fewer tiles than any, or of some more."""
         if self.parts > 1:
@@ -90,7 +90,7 @@ class Candidate:
         most = max(walk.work_before(run.stop) - walk.work_before(run.start) for run in self._telling_runs)
         return max(1.0, self.workers * most / walk.work_before(len(walk)))
 
-    @property
+    @cached_property
     def _telling_runs(self) -> list[range]:
         walk = self.walk
         return [walk.run_of(worker, self.workers) for worker in range(min(walk.telling_runs, self.workers))]

@@ -15,6 +15,7 @@ known to be zero, only what is left counts (`tasks.work`, `tasks.sparse_walk`). 
 a file to who adds it up: the others wait meanwhile.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,10 +64,15 @@ class Cost:
 class Reads:
     """What all workers together read."""
 
-    nbytes: int
-    """Decoded bytes of A and B."""
+    by_operand: tuple[int, int]
+    """Decoded bytes of A, and of B."""
     files: float
     """Chunk files opened."""
+
+    @property
+    def nbytes(self) -> int:
+        """Decoded bytes of A and B."""
+        return sum(self.by_operand)
 
 
 def estimate(problem: Problem, way: Candidate, host_bytes: int) -> Cost:
@@ -74,15 +80,15 @@ def estimate(problem: Problem, way: Candidate, host_bytes: int) -> Cost:
     return cost_of(problem, way, _reads(problem, way, passes_over_inputs(way)), host_bytes)
 
 
-def least_seconds(problem: Problem, way: Candidate) -> float:
-    """No candidate that differs from this one only in shallower slabs is estimated below this.
+def least_cost(problem: Problem, way: Candidate) -> Cost:
+    """No candidate that differs from this one only in shallower slabs is estimated below this, in seconds or in bytes.
 
     It cuts no chunk along k and allocates nothing.
     """
     uncut, finest = with_slabs(way, problem.k, way.kept), (way.tile.rows, way.tile.cols, FINEST)
     reads = _reads(problem, uncut, passes_over_inputs(way), finest)
     cost = cost_of(problem, way, reads, 0, work_of(problem, way, finest))
-    return cost.seconds - sum(cost.lanes.values()) * (way.imbalance - way.least_imbalance)
+    return replace(cost, seconds=cost.seconds - sum(cost.lanes.values()) * (way.imbalance - way.least_imbalance))
 
 
 def ideal_seconds(problem: Problem, way: Candidate) -> float:
@@ -103,7 +109,7 @@ def planned_reads(problem: Problem, way: Candidate) -> Reads:
         return _reads(problem, way, passes_over_inputs(way))
     chunks = planned_chunks(way.walk, way.slots, way.workers, costs)
     counted = list(zip(chunks, costs, strict=True))
-    return Reads(sum(count * cost.unit for count, cost in counted), sum(count for count, cost in counted if cost.whole_chunks))
+    return Reads(_each(count * cost.unit for count, cost in counted), sum(count for count, cost in counted if cost.whole_chunks))
 
 
 def dense_reads(problem: Problem, way: Candidate) -> int:
@@ -161,12 +167,17 @@ def _reads(problem: Problem, way: Candidate, passes: tuple[float, float], cut: t
     if sparsity is not None:
         return _sum_of(sparsity.reads(cut or (tile.rows, tile.cols, tile.depth), passes), costs)
     counted = [(cost.chunks_in_one_pass() * count, cost) for count, cost in zip(passes, costs, strict=True)]
-    return Reads(sum(round(chunks * cost.unit) for chunks, cost in counted), sum(chunks for chunks, cost in counted if cost.whole_chunks))
+    return Reads(_each(round(chunks * cost.unit) for chunks, cost in counted), sum(chunks for chunks, cost in counted if cost.whole_chunks))
 
 
 def _sum_of(nbytes: tuple[float, float], costs: tuple[SlabCosts, SlabCosts]) -> Reads:
     counted = list(zip(nbytes, costs, strict=True))
-    return Reads(sum(round(count) for count, _ in counted), sum(count / cost.unit for count, cost in counted if cost.whole_chunks))
+    return Reads(_each(round(count) for count, _ in counted), sum(count / cost.unit for count, cost in counted if cost.whole_chunks))
+
+
+def _each(nbytes: Iterable[int]) -> tuple[int, int]:
+    of_a, of_b = nbytes
+    return of_a, of_b
 
 
 def _decode_rate(problem: Problem, way: Candidate) -> float:

@@ -2,12 +2,12 @@
 
 Tile edges are whole stored files (chunks, or shards) that divide the product into 1, 2, 3, ... tiles; slab depths follow the
 chunk grids of A and B, so that no chunk is decoded for a part of it; output chunks are as asked, or the default and its halves;
-shards are as asked, or none; workers are all, or fewer where memory is short. Where there are fewer tiles than workers, deep ones are
-cut into parts of k.
+shards are as asked, or none; workers are all, or fewer where memory is short. Deep tiles may be cut into parts of k: where there are
+fewer of them than workers, where they do not come out even, and where each takes long.
 """
 
 from collections.abc import Iterator
-from math import ceil, isqrt, lcm
+from math import ceil, gcd, isqrt, lcm
 
 import numpy as np
 
@@ -25,16 +25,13 @@ _SMALLEST_EDGE = 256
 LEAST_DEPTH = 256
 """Of a part of k."""
 
-PART_SECONDS = 10.0
-"""Work of a part, about: what a death costs, and how often there is progress."""
-
-LONG_TILE = 15.0
-"""Seconds of work that a tile, or a part, may always take."""
+SHORT_STEP = 15.0
+"""Seconds of work of a tile, or of a part of one, that need not be less: what a death costs, and how often there is progress."""
 
 STEPS = 16
-"""Tiles that each worker gets at least of a run in which they take longer: what a death costs, and how often there is progress."""
+"""Tiles of each worker that need not be cut, however long they take."""
 
-PARTS_SHARE = 0.05
+PARTS_SHARE = 0.1
 """Of what is read: partial sums are no more where fewer parts would do for all workers."""
 
 
@@ -107,24 +104,18 @@ def in_shard(extent: int, shard: int, chunk: int) -> tuple[int, int]:
     return min(divisors, key=lambda divisor: max(divisor / chunk, chunk / divisor)), shard
 
 
-def parts_for(job: Job, problem: Problem, group: Candidate) -> int:
-    """Into how many parts of k each of the group's tiles is cut: 1 where there are enough tiles, 0 where so few cannot be cut."""
-    if group.workers <= group.tiles:
-        return 1
+def parts_for(job: Job, problem: Problem, group: Candidate) -> list[int]:
+    """Into how many parts of k each of the group's tiles may be cut, fewest first; none where so few tiles cannot be cut."""
+    least = ceil(group.workers / group.tiles)
+    if not may_be_cut(job, problem):
+        return [1] if least == 1 else []
     k, (rows, cols) = group.shape[1], (group.tile.rows, group.tile.cols)
-    for_all = ceil(group.workers / group.tiles)
-    if k < LEAST_DEPTH * for_all or not may_be_cut(job, problem):
-        return 0
-    seconds = problem.flops / group.layout.rates.flops[group.arithmetic.name] / (group.tiles * for_all)
-    most = int(PARTS_SHARE * k * (rows + cols) / (rows * cols))
-    return for_all * max(1, min(ceil(seconds / PART_SECONDS), most // for_all, k // (LEAST_DEPTH * for_all)))
-
-
-def is_too_long(problem: Problem, group: Candidate) -> bool:
-    """Whether a tile of the group, or a part of one, takes longer than it should."""
+    most, cheap = max(1, k // LEAST_DEPTH), PARTS_SHARE * k * (rows + cols) / (rows * cols)
+    even = group.workers // gcd(group.tiles, group.workers)
     whole = problem.flops / group.layout.rates.flops[group.arithmetic.name]
-    share = min(1.0, group.tile.rows * group.tile.cols / (problem.m * problem.n))
-    return whole * share / group.parts > max(LONG_TILE, whole / (STEPS * group.workers))
+    steps = ceil(whole / group.tiles / least / SHORT_STEP) if group.tiles < STEPS * group.workers else 1
+    more = {even, *(least << doubling for doubling in range(1, (steps - 1).bit_length() + 1))}
+    return sorted(parts for parts in {least, *(parts for parts in more if parts <= cheap)} if parts <= most)
 
 
 def may_be_cut(job: Job, problem: Problem) -> bool:

@@ -1,4 +1,4 @@
-"""One tile by several workers, where there are fewer tiles than workers: each sums up a part of k.
+"""One tile in parts of k, by several workers where there are fewer tiles than workers, and in short steps where it takes long.
 
     part 0 --\\
     part 1 ----> add up in their order, check, store        one Dask task for each; the sums go through files of the staging

@@ -13,6 +13,7 @@ from storage import CODECS, GOALS
 from tasks.advice import warnings_for
 from tasks.bound import Team, lower_bound_bytes, symmetric_bound_bytes
 from tasks.errors import BadInput, Refused
+from tasks.fit import Fit
 from tasks.hardware import Hardware, available_memory, default_memory, installed_memory, lacking
 from tasks.history import corrected
 from tasks.job import Job
@@ -20,7 +21,7 @@ from tasks.memory import tile_memory
 from tasks.plan import Choice, Plan, Prediction, Rung
 from tasks.precision import PROBES, Precision, choose_precisions, fallbacks_of
 from tasks.rounding import Rounding, choose_rounding
-from tasks.search import Fit, Search, first_fastest
+from tasks.search import Search, first_fastest
 from tasks.sparse_plan import skipped, sparse_lower_bound
 from tasks.survey import Problem
 from tasks.units import format_bytes
@@ -66,6 +67,7 @@ def _budget(job: Job, hardware: Hardware) -> int:
 def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ...]) -> Plan:
     way, problem = fit.way, search.problem
     rounding = choose_rounding(search.job.round, chosen.asked, chosen.bound, chosen.exact)
+    least = _lower_bound(search, fit)
     return Plan(
         shape=problem.shape,
         arithmetic=chosen.arithmetic.name,
@@ -84,11 +86,11 @@ def _plan(search: Search, fit: Fit, chosen: Precision, choices: tuple[Choice, ..
         memory_limit=search.budget,
         max_error=chosen.asked,
         predicted=corrected(_prediction(problem, fit, chosen, rounding), search.hardware.history),
-        lower_bound_bytes=_lower_bound(search, fit),
+        lower_bound_bytes=least,
         choices=choices,
         probes=PROBES,
         seed=SEED,
-        warnings=warnings_for(search.job, problem, fit),
+        warnings=warnings_for(search.job, problem, fit, least),
         shard=way.output.shard,
         rounding=rounding,
         guarantee="certified" if chosen.certifies else "measured",

@@ -1,7 +1,7 @@
 """The fastest of all candidates for one arithmetic that fit the memory budget.
 
 Candidates come in groups of equal tile edges and workers. `tasks.cost.ideal_seconds` bounds the time of some workers from
-below, `tasks.cost.least_seconds` that of one group, so both are opened in the order of that bound, until it leaves the
+below, `tasks.cost.least_cost` that of one group, so both are opened in the order of that bound, until it leaves the
 near-ties of the best candidate found: most are never opened, and the choice is the same as if all were.
 """
 
@@ -9,19 +9,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
-from math import inf, lcm
+from math import lcm
 from operator import itemgetter
 
 from storage import OutputSpec
 from tasks.arithmetic import Arithmetic
 from tasks.candidate import Candidate, with_slabs
 from tasks.compression import candidates
-from tasks.cost import Cost, cost_of, estimate, ideal_seconds, least_seconds, planned_reads
+from tasks.cost import cost_of, estimate, ideal_seconds, least_cost, planned_reads
+from tasks.fit import Bar, Fit, Need
 from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
 from tasks.memory import ITEMSIZE, tile_memory
-from tasks.options import LEAST_DEPTH, crews, depths, edges, is_too_long, may_be_cut, outputs, parts_for
+from tasks.options import LEAST_DEPTH, crews, depths, edges, may_be_cut, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.survey import Problem
@@ -30,8 +31,8 @@ from tasks.symmetry import tile_count
 NEAR_TIE = 0.02
 """Candidates whose times differ by less are equal: `first_fastest` says which is taken."""
 
-WORTH_HALVING = 0.03
-"""Share of the time that each halving of the output chunks must save: whoever reads the product pays for it."""
+BYTES_TIE = 0.01
+"""Among near-ties those that move more than the fewest bytes by no more than this are equal, too: then shorter steps are better."""
 
 MOST_COUNTED = 16
 """Near-ties whose bytes are counted exactly."""
@@ -40,28 +41,6 @@ MOST_TILES = 1_000_000
 """Tiles of one run: the driver holds a record of each."""
 
 _KEPT = ((False, False), (True, False), (False, True), (True, True))
-
-
-@dataclass(frozen=True)
-class Need:
-    """A candidate and the bytes of one worker."""
-
-    way: Candidate
-    host_bytes: int
-    """Interpreter and libraries included."""
-    device_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """All workers."""
-        return self.host_bytes * self.way.workers
-
-
-@dataclass(frozen=True)
-class Fit(Need):
-    """A candidate that fits, with its price."""
-
-    cost: Cost
 
 
 @dataclass(frozen=True)
@@ -76,14 +55,13 @@ class Search:
     """By arithmetic: others that tiles of the same shape may be computed in, for which there must be memory too."""
 
     def fastest(self, precision: Precision) -> Fit | None:
-        """The fastest candidate within the budget, or None; smaller output chunks where larger do not fit or are much slower."""
-        best: Fit | None = None
-        limit = inf
+        """The fastest candidate within the budget, or None; smaller output chunks where larger do not fit or are much worse."""
+        best, bar, times = None, Bar(), 0
         for output in self._outputs(precision):
-            found = self._fastest_of(precision, output, limit)
-            if found and found.cost.seconds < limit:
-                best, limit = found, found.cost.seconds
-            limit *= 1 - WORTH_HALVING
+            found, times = self._fastest_of(precision, output, bar), times + 1
+            if found and bar.admits(found.price, found.cost):
+                best, times = found, 0
+            bar = Bar.above(best, times + 1) if best else Bar()
         return best
 
     def smallest(self, precision: Precision) -> Need:
@@ -92,26 +70,27 @@ class Search:
         groups = (group for output, crew in choices for group in self._groups(self._whole(precision, output, crew)))
         return min(map(self._least_need, groups), key=lambda need: (not self._fits_device(need), need.total_bytes))
 
-    def _fastest_of(self, precision: Precision, output: OutputSpec, limit: float) -> Fit | None:
-        """The fastest candidate of one output; None, or any slower one, where none takes less than `limit` seconds."""
+    def _fastest_of(self, precision: Precision, output: OutputSpec, bar: Bar) -> Fit | None:
+        """The fastest candidate of one output that the bar admits."""
         wholes = enumerate(self._whole(precision, output, crew) for crew in self._crews)
-        fits: dict[int, list[Fit]] = {}
+        fits, limit = dict[int, list[Fit]](), bar.limit
         for ideal, place, whole in sorted((ideal_seconds(self.problem, whole), place, whole) for place, whole in wholes):
             if ideal <= limit * (1 + NEAR_TIE):
-                fits[place] = self._fits_of_crew(whole, limit)
-                limit = min([limit, *(fit.cost.seconds for fit in fits[place])])
+                fits[place] = self._fits_of_crew(whole, bar, limit)
+                limit = min([limit, *(fit.price for fit in fits[place])])
         found = [fit for place in sorted(fits) for fit in fits[place]]
         return settle(self.problem, found) if found else None
 
-    def _fits_of_crew(self, whole: Candidate, limit: float) -> list[Fit]:
+    def _fits_of_crew(self, whole: Candidate, bar: Bar, limit: float) -> list[Fit]:
         """Candidates of these workers, every near-tie of the fastest among them, in the order of their groups."""
         tops = enumerate(top for group in self._groups(whole) for top in self._deepest(group))
+        costs = ((least_cost(self.problem, top), place, top) for place, top in tops)
         fits: list[tuple[int, Fit]] = []
-        for least, place, top in sorted((least_seconds(self.problem, top), place, top) for place, top in tops):
+        for least, place, top in sorted((cost.seconds, place, top) for cost, place, top in costs if bar.admits(cost.seconds, cost)):
             if least > limit * (1 + NEAR_TIE):
                 break
-            opened = list(self._fits(top, limit))
-            limit = min([limit, *(fit.cost.seconds for fit in opened)])
+            opened = [fit for fit in self._fits(top, limit) if bar.admits(fit.price, fit.cost)]
+            limit = min([limit, *(fit.price for fit in opened)])
             fits += ((place, fit) for fit in opened)
         return [fit for _, fit in sorted(fits, key=itemgetter(0))]
 
@@ -172,11 +151,10 @@ class Search:
         )
 
     def _groups(self, whole: Candidate) -> list[Candidate]:
-        """A candidate for each choice of tile edges, with k in one slab; of long tiles only where there are no shorter ones."""
+        """A candidate for each choice of tile edges and parts, with k in one slab."""
         tiles = [replace(whole, tile=TileShape(rows, cols, self.problem.k)) for rows, cols in self._edges(whole.output)]
         cut = [(group, parts_for(self.job, self.problem, group)) for group in tiles if group.tiles <= MOST_TILES]
-        groups = [replace(group, parts=parts) for group, parts in cut if parts]
-        return [group for group in groups if not is_too_long(self.problem, group)] or groups
+        return [replace(group, parts=parts) for group, counts in cut for parts in counts]
 
     @cached_property
     def _crews(self) -> list[tuple[Layout, int]]:
@@ -226,9 +204,10 @@ class Search:
 
 def settle(problem: Problem, fits: list[Fit]) -> Fit:
     """The best of the near-ties, once the bytes of the most promising are counted exactly instead of estimated."""
-    limit = min(fit.cost.seconds for fit in fits) * (1 + NEAR_TIE)
-    ties = sorted((fit for fit in fits if fit.cost.seconds <= limit), key=_preference)
-    return first_fastest([_counted(problem, fit) for fit in ties[:MOST_COUNTED]])
+    ties = sorted(near_ties(fits), key=_preference)
+    by_steps = sorted(of_fewest_bytes(ties), key=lambda fit: fit.wait)
+    promising = {id(fit): fit for group in (ties, by_steps) for fit in group[:MOST_COUNTED]}
+    return first_fastest([_counted(problem, fit) for fit in promising.values()])
 
 
 def _counted(problem: Problem, fit: Fit) -> Fit:
@@ -236,13 +215,27 @@ def _counted(problem: Problem, fit: Fit) -> Fit:
     return replace(fit, cost=cost_of(problem, fit.way, planned_reads(problem, fit.way), allocated))
 
 
+def near_ties(fits: list[Fit]) -> list[Fit]:
+    """Those that cost about as little as any, deaths included."""
+    limit = min(fit.price for fit in fits) * (1 + NEAR_TIE)
+    return [fit for fit in fits if fit.price <= limit]
+
+
+def of_fewest_bytes(fits: list[Fit]) -> list[Fit]:
+    """Those of fewest BLAS threads a worker that move about as few bytes as any of them."""
+    threads = min(fit.way.layout.threads for fit in fits)
+    fits = [fit for fit in fits if fit.way.layout.threads == threads]
+    limit = min(fit.cost.bytes_moved for fit in fits) * (1 + BYTES_TIE)
+    return [fit for fit in fits if fit.cost.bytes_moved <= limit]
+
+
 def first_fastest(fits: list[Fit]) -> Fit:
-    """The fastest; among near-ties fewer BLAS threads a worker, then fewer bytes moved, then whole tiles, then less memory, then the first.
+    """The fastest; among near-ties fewer BLAS threads a worker, then about the fewest bytes moved, then short steps, then fewer bytes,
+    then whole tiles, then less memory, then the first.
 
     Raises ValueError when there is none.
     """
-    limit = min(fit.cost.seconds for fit in fits) * (1 + NEAR_TIE)
-    return min((fit for fit in fits if fit.cost.seconds <= limit), key=_preference)
+    return min(of_fewest_bytes(near_ties(fits)), key=lambda fit: (fit.wait, _preference(fit)))
 
 
 def _preference(fit: Fit) -> tuple[int, int, bool, int]:

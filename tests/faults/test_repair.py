@@ -73,6 +73,8 @@ def spoil(factor: float) -> None:
 
 def spoil_encoded(key: str) -> None:
     """Let this worker flip a bit of what it writes to this key, after its checksum (run on workers); "" heals it."""
+    from pathlib import Path
+
     from storage import write
 
     honest = getattr(write, "honest_append", write.append)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks import planner
 from tasks.bound import Team, lower_bound_bytes, symmetric_bound_bytes
-from tasks.cost import cost_of, estimate, ideal_seconds, least_seconds, planned_reads
+from tasks.cost import cost_of, estimate, ideal_seconds, least_cost, planned_reads
 from tasks.errors import BadInput, Refused
 from tasks.geometry import blocks
 from tasks.job import make_job
@@ -98,7 +98,7 @@ def test_a_triangle_of_exact_integers_is_refused_and_one_in_float64_is_not():
 
 @pytest.mark.parametrize("symmetry", ["full", "triangle"])
 def test_the_bounds_of_the_search_hold_for_every_candidate(symmetry):
-    """What is pruned by `ideal_seconds` and `least_seconds` is slower: they are below every candidate's estimate."""
+    """What is pruned by `ideal_seconds` and `least_cost` is slower: they are below every candidate's estimate."""
     made = gram(6000, 4000, symmetry, (1000, 1000))
     request = job(memory=4 * GIB)
     search = Search(request, made, hardware(), 4 * GIB)
@@ -113,7 +113,7 @@ def test_the_bounds_of_the_search_hold_for_every_candidate(symmetry):
                     for fit in search._fits(top, float("inf")):
                         seen += 1
                         assert ideal <= fit.cost.seconds * (1 + 1e-9)
-                        assert least_seconds(made, top) <= fit.cost.seconds * (1 + 1e-9)
+                        assert least_cost(made, top).seconds <= fit.cost.seconds * (1 + 1e-9)
     assert seen > 20
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import options
-from tasks.options import crews, depths, edges, outputs
+from tasks.options import crews, depths, edges, outputs, parts_for
 from tests.tasks.machines import hardware, job, problem
+from tests.tasks.test_candidate import candidate
 
 
 def test_the_examples_of_the_documentation_hold():
@@ -82,3 +83,24 @@ def test_a_codec_that_was_asked_for_is_used():
 def test_crews(workers, most, counts):
     found = crews(job(workers=workers), hardware((16, 1), (1, 16)), most)
     assert [(layout.threads, count) for layout, count in found] == counts
+
+
+def cuts(shape, tile, workers, **fields):
+    return parts_for(job(**fields), problem(shape), candidate(shape, (*tile, shape[1]), workers=workers))
+
+
+def test_tiles_are_cut_where_there_are_too_few_or_they_do_not_come_out_even():
+    assert cuts((4000, 4000, 4000), (2000, 2000), 4) == [1]
+    assert cuts((4000, 4000, 4000), (4000, 4000), 4) == [4]
+    assert cuts((3000, 200_000, 1000), (1000, 1000), 2)[:2] == [1, 2]
+    assert cuts((3000, 200_000, 1000), (1000, 1000), 4)[:2] == [2, 4]
+    assert cuts((4000, 300, 4000), (4000, 4000), 2) == []
+    assert cuts((4000, 4000, 4000), (4000, 4000), 4, allow_nonfinite=True) == []
+
+
+def test_tiles_that_take_long_may_be_cut_into_parts_that_do_not():
+    """454 s at 88e9 FLOP/s."""
+    assert cuts((2000, 5_000_000, 2000), (2000, 2000), 1) == [1, 2, 4, 8, 16, 32]
+    assert cuts((2000, 5_000_000, 2000), (1000, 2000), 1) == [1, 2, 4, 8, 16]
+    assert cuts((2000, 5_000_000, 2000), (100, 1000), 1) == [1]
+    assert cuts((2000, 5_000_000, 2000), (2000, 2000), 1, allow_nonfinite=True) == [1]

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from tasks.candidate import Candidate
 from tasks.compression import candidates
 from tasks.cost import Cost, estimate
+from tasks.fit import Bar, Fit
 from tasks.ladder import ARITHMETICS
 from tasks.memory import tile_memory
-from tasks.options import crews, depths, edges, is_too_long, outputs, parts_for
+from tasks.options import crews, depths, edges, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
-from tasks.search import MOST_TILES, NEAR_TIE, WORTH_HALVING, Fit, Search, first_fastest, settle
+from tasks.search import MOST_TILES, NEAR_TIE, Search, first_fastest, settle
 from tests.tasks.machines import GIB, MIB, hardware, job, problem
 from tests.tasks.test_candidate import candidate
 
@@ -35,16 +36,12 @@ def needs(search, precision, output):
     tall, broad = edges(m, high, along_m), edges(n, wide, along_n)
     choices = product(tall, broad, crews(search.job, search.hardware, 10**9), depths(search.problem), KEPT)
     device, durability, settles = search.hardware.device, search.job.durability, candidates(search.job, output.dtype)
-    ways: dict[tuple, list[Candidate]] = {}
     for rows, cols, (layout, workers), depth, kept in choices:
         tile = TileShape(rows, cols, depth)
         way = Candidate((m, k, n), precision.arithmetic, tile, kept, output, layout, workers, device, PROBES, durability, settles)
-        parts = parts_for(search.job, search.problem, way)
-        if parts and way.tiles <= MOST_TILES:
-            ways.setdefault((layout.threads, workers), []).append(replace(way, parts=parts))
-    for crew in ways.values():
-        short = [way for way in crew if not is_too_long(search.problem, way)]
-        yield from (measured(search, way) for way in short or crew if is_possible(way, k))
+        if way.tiles <= MOST_TILES:
+            cut = (replace(way, parts=parts) for parts in parts_for(search.job, search.problem, way))
+            yield from (measured(search, one) for one in cut if is_possible(one, k))
 
 
 def is_possible(way, k):
@@ -65,13 +62,13 @@ def priced(search, precision, output):
 
 
 def naive(search, precision):
-    best, limit = None, float("inf")
+    best, bar, times = None, Bar(), 0
     for output in outputs(search.job, (search.problem.m, search.problem.n), precision.dtype_out, search._along):
-        fits = list(priced(search, precision, output))
-        found = settle(search.problem, fits) if fits else None
-        if found and found.cost.seconds < limit:
-            best, limit = found, found.cost.seconds
-        limit *= 1 - WORTH_HALVING
+        fits = [fit for fit in priced(search, precision, output) if bar.admits(fit.price, fit.cost)]
+        found, times = settle(search.problem, fits) if fits else None, times + 1
+        if found and bar.admits(found.price, found.cost):
+            best, times = found, 0
+        bar = Bar.above(best, times + 1) if best else Bar()
     return best
 
 
@@ -113,6 +110,16 @@ def test_among_near_ties_of_equal_bytes_the_one_with_least_memory_and_then_the_f
     assert first_fastest([slow, twin, near]) is twin
     with pytest.raises(ValueError, match="empty"):
         first_fastest([])
+
+
+def test_among_near_ties_the_fewest_bytes_win_and_about_as_few_in_shorter_steps():
+    def moving(nbytes, parts):
+        way = replace(candidate((10, 10, 10), (10, 10, 10)), parts=parts)
+        return Fit(way, 1, 0, Cost({"multiply": 100.0}, 100.0, nbytes, 0))
+
+    most, fewest, about = moving(2000, 8), moving(1000, 1), moving(1005, 2)
+    assert first_fastest([most, fewest]) is fewest
+    assert first_fastest([most, fewest, about]) is about
 
 
 def test_smaller_output_chunks_are_taken_where_they_save_much():
