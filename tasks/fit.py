@@ -7,7 +7,7 @@ from tasks.candidate import Candidate
 from tasks.cost import Cost
 from tasks.options import SHORT_STEP
 
-LIFETIME = 7200.0
+LIFETIME = 3600.0
 """Seconds of a run after which some worker is taken to die: half of a step is then lost, and what it takes counts in the choice."""
 
 WORTH_HALVING = 0.03

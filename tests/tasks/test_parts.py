@@ -1,38 +1,28 @@
-"""Tiles that are summed up in parts of k: by one process against whole tiles, and on a cluster that loses workers."""
+"""Tiles that are summed up in parts of k, by one process: against whole tiles, from files, and when parts are planned."""
 
-import os
-import signal
 import tempfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import CorruptData, hold_of
 from tasks import tile as work
 from tasks.check import Sums
-from tasks.clusters import ClusterSpec, open_cluster
-from tasks.errors import NonFinite, NotCertified
+from tasks.errors import NonFinite
 from tasks.outcome import Part
 from tasks.partial import add, keep
 from tasks.parts import compute_part, finish_tile, part_name
 from tasks.plan import TileShape
 from tasks.planner import make_plan
-from tasks.prepare import prepare
-from tasks.publish import publish
-from tasks.run import multiply
-from tasks.verify import verify
 from tasks.walk import Walk, runs
 from tasks.workspace import release
 from tests.tasks.inline import Way, recipe_for, result
 from tests.tasks.machines import GIB, hardware, job, problem
-from tests.tasks.test_run import planned, store
 
 
 @pytest.fixture(autouse=True)
@@ -208,134 +198,3 @@ def test_a_square_product_and_one_with_nan_are_not_cut():
 def test_a_long_sum_is_cut_finely_enough_to_show_progress_and_lose_little():
     plan = make_plan(job(memory=4 * GIB), problem((256, 2**31, 256), chunks=((256, 2**17), (2**17, 256))), hardware((2, 1)))
     assert plan.predicted.seconds * plan.workers / plan.parts < 120
-
-
-# -- on a cluster -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
-        yield opened
-
-
-def cut(folder: Path, parts: int = 10, workers: int = 2, **fields: object):
-    """A deep product of one tile, in parts."""
-    if not (folder / "A").exists():
-        rng = np.random.default_rng(0)
-        store(folder / "A", rng.standard_normal((60, 1280)).astype("float32"))
-        store(folder / "B", rng.standard_normal((1280, 50)).astype("float32"))
-    run_job, found, machine_, plan = planned(folder, **fields)
-    tile = TileShape(60, 50, 64)
-    return run_job, found, machine_, replace(plan, tile=tile, grid=(1, 1, 20), slots=(1, 1), residency="C", workers=workers, parts=parts)
-
-
-def published(run, cluster, observe=lambda _: None):
-    outcome = multiply(run, cluster, observe)
-    publish(run, outcome, verify(run, outcome))
-    return outcome
-
-
-def test_every_worker_has_a_part_and_progress_is_shown(tmp_path, cluster):
-    seen = []
-    run = prepare(*cut(tmp_path), cluster)
-    outcome = published(run, cluster, seen.append)
-    [tile] = outcome.measurements
-    assert {share.worker for share in tile.shares} == set(cluster.workers)
-    assert len(tile.shares) == 10
-    done = [progress.flops_done for progress in seen]
-    assert done == sorted(done)
-    assert 0 < done[0] < done[-1] == run.problem.flops
-    c, a, b = (zarr.open_array(tmp_path / name)[:] for name in "CAB")
-    np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-3)
-
-
-def bits(folder: Path) -> bytes:
-    return zarr.open_array(folder / "C")[:].tobytes()
-
-
-def test_whoever_computes_the_bits_are_the_same(tmp_path, cluster):
-    published(prepare(*cut(tmp_path), cluster), cluster)
-    first = bits(tmp_path)
-    with open_cluster(ClusterSpec("local", 1, 1)) as lone:
-        published(prepare(*cut(tmp_path, overwrite=True), lone), lone)
-    assert bits(tmp_path) == first
-
-
-@pytest.mark.slow
-def test_a_killed_worker_costs_its_parts_alone(tmp_path):
-    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
-        run = prepare(*cut(tmp_path), opened)
-        pids, killed = opened.run_on_workers(os.getpid), []
-
-        def kill(progress):
-            if not killed and progress.flops_done > 0:
-                killed.append(next(iter(pids.values())))
-                os.kill(killed[0], signal.SIGKILL)
-
-        published(run, opened, kill)
-    assert killed
-    c, a, b = (zarr.open_array(tmp_path / name)[:] for name in "CAB")
-    np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-3)
-
-
-class _Stopped(Exception):
-    pass
-
-
-def test_a_run_that_goes_on_finds_the_parts_that_were_done(tmp_path, cluster):
-    run = prepare(*cut(tmp_path), cluster)
-
-    def stop(progress):
-        if progress.flops_done > 0.5 * progress.flops:
-            raise _Stopped
-
-    with pytest.raises(_Stopped):
-        multiply(run, cluster, stop)
-    run.lease.release()
-    kept = sum("." not in path.name for path in Path(run.staging.folder, "sums").iterdir())
-    assert kept >= 5
-    again = prepare(*cut(tmp_path), cluster)
-    [tile] = published(again, cluster).measurements
-    assert tile.bytes_read <= (10 - kept) * 2 * 2 * 64 * 64 * 4  # two slabs a part, a chunk of A and of B each
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["A", "B", "C"]
-
-
-def spoil(times: int) -> None:
-    """Make this worker's products wrong for a while (runs on workers)."""
-    from tasks import tile
-
-    honest, left = getattr(tile, "honest_product", tile.add_product), [times]
-    tile.honest_product = honest
-
-    def wrong(method, accumulator, a, b, beta):
-        honest(method, accumulator, a, b, beta)
-        if left[0]:
-            left[0] -= 1
-            accumulator[1, 1] += 50
-
-    tile.add_product = wrong
-
-
-def heal() -> None:
-    from tasks import tile
-
-    tile.add_product = getattr(tile, "honest_product", tile.add_product)
-
-
-@pytest.mark.parametrize(("times", "ends"), [(1, False), (10**6, True)])
-def test_a_wrong_part_is_never_published(tmp_path, cluster, times, ends):
-    run = prepare(*cut(tmp_path), cluster)
-    cluster.run_on_workers(partial(spoil, times))
-    try:
-        if ends:
-            with pytest.raises(NotCertified, match="check this hardware"):
-                multiply(run, cluster, lambda _: None)
-            assert not (tmp_path / "C").exists()
-            return
-        outcome = published(run, cluster)
-    finally:
-        cluster.run_on_workers(heal)
-    assert outcome.retried == 1
-    c, a, b = (zarr.open_array(tmp_path / name)[:] for name in "CAB")
-    np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-3)
