@@ -22,6 +22,7 @@ This package knows slices, never tiles, and is the only one that knows Zarr.
 
 from storage.address import absolute, is_url
 from storage.assess import Damage
+from storage.behind import WriteBehind
 from storage.beside import leftovers, sweep
 from storage.buffers import held_bytes
 from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
@@ -85,6 +86,7 @@ __all__ = [
     "Start",
     "TakenOver",
     "Unreachable",
+    "WriteBehind",
     "WriteResult",
     "absolute",
     "automatic_codecs",

@@ -48,7 +48,7 @@ def replacing(path: str, durable: bool) -> Generator[int]:
 
     What stood there before stays until the new file is complete. Raises OSError, the temporary removed.
     """
-    temporary = f"{path}.{os.getpid()}-{_TOKEN}-{next(_COUNTER)}{PARTIAL}"
+    temporary = temporary_name(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         try:
@@ -62,6 +62,11 @@ def replacing(path: str, durable: bool) -> Generator[int]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
         raise
+
+
+def temporary_name(path: str) -> str:
+    """What a file that will be `path` is called until it is complete; no two are alike."""
+    return f"{path}.{os.getpid()}-{_TOKEN}-{next(_COUNTER)}{PARTIAL}"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from storage.behind import WriteBehind
+from storage.behind import WAITING_BYTES, WriteBehind
 from storage.buffers import borrow
 from storage.chain import crc32c
 from storage.codecs import GOALS, suffix
@@ -29,7 +29,7 @@ from storage.output import OutputSpec
 from storage.record import ChunkRecord, ValuesDigest, digest, values_digest
 from storage.shard import INDEX_COPIES, Filling
 from storage.staging import Staging, taken_over
-from storage.sync import append, sync_folder, write_error
+from storage.sync import sync_folder, write_error
 
 TURNED_COLUMNS = 16
 """Columns that are copied at a time of a block stored by columns: all at once would take twice as long."""
@@ -73,14 +73,15 @@ class WriteResult:
 def chunk_buffer_bytes(spec: OutputSpec) -> int:
     """Upper bound in bytes of what one thread holds beside the block while it writes.
 
-    A padded chunk, its encoding, that sealed, or that in one piece on its way to an object store.
+    A padded chunk, its encoding, that sealed, or that in one piece on its way to an object store, and what waits for a disk.
     """
     codec, nbytes = spec.compression, spec.chunk_bytes
     index = INDEX_COPIES * spec.shards.index_bytes if spec.shards else 0
     encoded = codec.max_encoded_bytes(nbytes)
     sealing = sealing_bytes(encoded) if spec.sealed else 0
     sending = encoded if spec.remote else 0
-    return nbytes + encoded + codec.working_bytes(nbytes) + index + sealing + sending
+    waiting = 0 if spec.remote else WAITING_BYTES
+    return nbytes + encoded + codec.working_bytes(nbytes) + index + sealing + sending + waiting
 
 
 def write_block(staging: Staging, row0: int, col0: int, block: Block | Elements) -> WriteResult:
@@ -140,8 +141,8 @@ class _Writing:
         with self.timed("encode"):
             record, encoded = encode_chunk(self._staging.spec, self._block, piece)
             parts = seal_parts(self._staging.seal, record.key, encoded)
-        with self.timed("write"), behind.replacing(self._path(record.key)) as descriptor:
-            append(descriptor, parts)
+        with self.timed("write"), behind.replacing(self._path(record.key)) as file:
+            file.append(parts)
         self._records.append(record)
 
     def _shard(self, behind: WriteBehind, piece: Piece) -> None:
@@ -149,7 +150,7 @@ class _Writing:
         assert spec.shards is not None
         filling, values = Filling(spec.shards), ValuesDigest()
         height, width = (span.stop - span.start for span in piece.target)
-        with behind.replacing(self._path(key)) as descriptor:
+        with behind.replacing(self._path(key)) as file:
             for inner in pieces(slice(0, height), slice(0, width), spec.chunks):
                 with self.timed("encode"):
                     chunk = _whole_chunk(spec, self._block[_within(piece, inner)])
@@ -158,8 +159,8 @@ class _Writing:
                     parts = body, suffix(crc32c(body))
                     filling.add(inner.chunk, parts)
                 with self.timed("write"):
-                    append(descriptor, parts)
-            append(descriptor, filling.end())
+                    file.append(parts)
+            file.append(filling.end())
         self._records.append(ChunkRecord(key, filling.nbytes, filling.crc32c, filling.hash.hexdigest(), values.hexdigest()))
 
     def _path(self, key: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import torch
 
-from storage import CODECS, OutputSpec, encoded_bytes, replace_file
+from storage import CODECS, OutputSpec, WriteBehind, encoded_bytes
 from tasks import blas, probing
 from tasks.devices import DEVICES
 from tasks.hardware import Rates, installed_memory, processor_name, usable_cores
@@ -171,7 +171,9 @@ def _write_rate(folder: Path, durable: bool) -> float:
     content, written = np.random.default_rng(1).bytes(WRITTEN_BYTES), 0
     with TemporaryDirectory(dir=folder) as scratch:
         start = time.perf_counter()
-        while written < MOST_WRITTEN and time.perf_counter() - start < WRITING_SECONDS:
-            replace_file(f"{scratch}/{written}", [content], durable)
-            written += WRITTEN_BYTES
+        with WriteBehind(durable) as behind:
+            while written < MOST_WRITTEN and time.perf_counter() - start < WRITING_SECONDS:
+                with behind.replacing(f"{scratch}/{written}") as file:
+                    file.append([content])
+                written += WRITTEN_BYTES
         return written / (time.perf_counter() - start)

@@ -1,84 +1,164 @@
-"""Files that are synced while others are written: in place at the end, in order, and nothing left of those that failed."""
+"""Files written behind: every byte of every size, synced before they appear, nothing left of those that failed, no buffer lost."""
 
+import errno
+import fcntl
 import os
+import tempfile
+import threading
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from storage import behind as module
-from storage.behind import AT_ONCE, WriteBehind
-from storage.sync import append
+from storage.behind import BLOCK_BYTES, BUFFER_BYTES, BUFFERS, PAST_THE_CACHE, WriteBehind
+
+EDGES = [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, (BUFFERS + 1) * BUFFER_BYTES + 5]
+CONTENT = np.random.default_rng(0).bytes(max(EDGES))
 
 
-def write(behind: WriteBehind, path: Path, content: bytes) -> None:
-    with behind.replacing(str(path)) as descriptor:
-        append(descriptor, [content])
+@pytest.fixture(autouse=True)
+def every_buffer_comes_back():
+    yield
+    module._thread().submit(lambda: None).result()
+    assert module._buffers().qsize() == BUFFERS
 
 
-@pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of files in the order in which they were synced, temporary ending cut off."""
-    names: list[str] = []
-    real = os.fsync
+def write(behind: WriteBehind, path: Path, *parts: bytes) -> None:
+    with behind.replacing(str(path)) as file:
+        file.append(parts)
 
-    def sync(descriptor: int) -> None:
-        names.append(Path(f"/proc/self/fd/{descriptor}").readlink().name.partition(".")[0])
-        real(descriptor)
 
-    monkeypatch.setattr(os, "fsync", sync)
-    return names
+def refuse_to_open(path: str, flags: int, *more: int, real=os.open) -> int:
+    if flags & PAST_THE_CACHE and flags & os.O_CREAT:
+        os.close(real(path, flags & ~PAST_THE_CACHE, *more))  # as some file systems do
+        raise OSError(errno.EINVAL, "Invalid argument")
+    return real(path, flags, *more)
+
+
+def refuse_to_write(descriptor: int, view: memoryview, offset: int, real=os.pwrite) -> int:
+    if fcntl.fcntl(descriptor, fcntl.F_GETFL) & PAST_THE_CACHE:
+        raise OSError(errno.EINVAL, "Invalid argument")
+    return real(descriptor, view, offset)
+
+
+def write_little(descriptor: int, view: memoryview, offset: int, real=os.pwrite) -> int:
+    return real(descriptor, view[: BUFFER_BYTES // 4], offset)
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_all_are_in_place_at_the_end(tmp_path: Path, durable: bool) -> None:
+@pytest.mark.parametrize("system", [{}, {"open": refuse_to_open}, {"pwrite": refuse_to_write}, {"pwrite": write_little}], ids=str)
+def test_every_size_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool, system: dict[str, object]) -> None:
+    for name, call in system.items():
+        monkeypatch.setattr(os, name, call)
     with WriteBehind(durable) as behind:
-        for number in range(3 * AT_ONCE):
-            write(behind, tmp_path / str(number), b"x" * number)
-    assert {file.name: file.stat().st_size for file in tmp_path.iterdir()} == {str(number): number for number in range(3 * AT_ONCE)}
+        for size in EDGES:
+            write(behind, tmp_path / str(size), CONTENT[:size])
+    assert sorted(int(file.name) for file in tmp_path.iterdir()) == sorted(EDGES)
+    for size in EDGES:
+        assert (tmp_path / str(size)).read_bytes() == CONTENT[:size]
 
 
-def test_each_is_synced_before_it_appears_and_few_wait(tmp_path: Path, synced: list[str]) -> None:
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(0, 2 * BUFFER_BYTES), max_size=6))
+def test_any_parts_make_up_the_file(sizes: list[int]) -> None:
+    cuts = np.cumsum([0, *sizes])
+    content = CONTENT * 2
+    with tempfile.TemporaryDirectory() as folder:
+        with WriteBehind(durable=True) as behind, behind.replacing(f"{folder}/a") as file:
+            for start, stop in pairwise(cuts):
+                part = np.frombuffer(content, np.uint8)[start:stop].copy()
+                file.append([part])
+                part[:] = 0  # the caller uses its memory again
+        assert Path(folder, "a").read_bytes() == content[: cuts[-1]]
+
+
+def test_each_is_synced_before_it_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[tuple[str, str]] = []
+    sync, rename = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        events.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name.partition(".")[0]))
+        sync(descriptor)
+
+    def renamed(old: str, new: str) -> None:
+        events.append(("appears", Path(new).name))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
     with WriteBehind(durable=True) as behind:
-        for number in range(2 * AT_ONCE):
+        for number in range(3):
             write(behind, tmp_path / str(number), b"x")
-            appeared = {file.name for file in tmp_path.iterdir() if file.name.isdigit()}
-            assert appeared == set(synced)
-            assert len(appeared) == max(0, number + 1 - AT_ONCE)
         behind.settle()
-        assert len(list(tmp_path.glob("[0-9]"))) == 2 * AT_ONCE
-    assert synced == [str(number) for number in range(2 * AT_ONCE)]
+        assert len(list(tmp_path.iterdir())) == 3
+    assert events == [(what, str(number)) for number in range(3) for what in ("sync", "appears")]
 
 
-def test_what_need_not_be_durable_appears_at_once(tmp_path: Path, synced: list[str]) -> None:
+def test_what_need_not_be_durable_appears_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: pytest.fail("synced"))
     with WriteBehind(durable=False) as behind:
         write(behind, tmp_path / "a", b"x")
         assert [file.name for file in tmp_path.iterdir()] == ["a"]
-    assert synced == []
 
 
-def test_an_error_leaves_what_is_in_place_and_nothing_half_written(tmp_path: Path) -> None:
+def test_no_more_waits_for_a_slow_disk_than_there_are_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free, real = threading.Event(), os.pwrite
+
+    def slow(descriptor: int, view: memoryview, offset: int) -> int:
+        assert free.wait(10)
+        return real(descriptor, view, offset)
+
+    monkeypatch.setattr(os, "pwrite", slow)
+    taken: list[int] = []
+
+    def produce() -> None:
+        with WriteBehind(durable=True) as behind, behind.replacing(str(tmp_path / "a")) as file:
+            for number in range(BUFFERS + 3):
+                file.append([CONTENT[:BUFFER_BYTES]])
+                taken.append(number)
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    producer.join(0.5)
+    assert len(taken) == BUFFERS
+    free.set()
+    producer.join(10)
+    assert (tmp_path / "a").stat().st_size == (BUFFERS + 3) * BUFFER_BYTES
+
+
+def test_an_error_of_the_caller_removes_its_file_and_completes_the_others(tmp_path: Path) -> None:
     (tmp_path / "last").write_bytes(b"old")
-    with pytest.raises(OSError, match="full"), WriteBehind(durable=True) as behind:
-        for number in range(AT_ONCE + 1):
-            write(behind, tmp_path / str(number), b"x")
-        with behind.replacing(str(tmp_path / "last")):
-            raise OSError("full")
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"0": b"x", "last": b"old"}
+    with pytest.raises(RuntimeError, match="mine"), WriteBehind(durable=True) as behind:
+        write(behind, tmp_path / "first", b"x")
+        with behind.replacing(str(tmp_path / "last")) as file:
+            file.append([CONTENT[: BUFFER_BYTES + 1]])
+            raise RuntimeError("mine")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"first": b"x", "last": b"old"}
 
 
-def test_a_sync_that_fails_is_raised_and_the_rest_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("call", ["pwrite", "ftruncate", "fsync", "replace"])
+def test_a_disk_that_fails_is_told_and_nothing_half_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def fail(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    with WriteBehind(durable=True) as behind:
+        monkeypatch.setattr(os, call, fail)
+        write(behind, tmp_path / "a", b"x")
+        with pytest.raises(OSError, match="No space left"):
+            behind.settle()
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
+
+
+def test_leaving_without_settling_raises_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(descriptor: int) -> None:
         raise OSError("the disk is gone")
 
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="the disk is gone"), WriteBehind(durable=True) as behind:
-        for number in range(AT_ONCE):
-            write(behind, tmp_path / str(number), b"x")
-        monkeypatch.setattr(os, "fsync", fail)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_system_that_cannot_begin_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIBC", object())
-    with WriteBehind(durable=True) as behind:
         write(behind, tmp_path / "a", b"x")
-    assert (tmp_path / "a").read_bytes() == b"x"

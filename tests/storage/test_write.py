@@ -133,7 +133,7 @@ def partials(staging: Staging) -> list[Path]:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-@pytest.mark.parametrize("call", ["writev", "fsync"])
+@pytest.mark.parametrize("call", ["pwrite", "fsync"])
 def test_a_full_disk_keeps_the_old_chunk_and_leaves_no_rest(tmp_path: Path, values, spec, monkeypatch, code: int, call: str) -> None:
     staging = create_staging(tmp_path / "out", spec, "power", "r")
     write_block(staging, 0, 0, values)
