@@ -21,7 +21,6 @@ def gemmflow(folder: Path, setting: Setting) -> Taken:
         codec=setting.codec,
         max_error=setting.max_error,
         workers=setting.cores,
-        durability="process",
         direct=True,
         **chunk,
     )
