@@ -3,7 +3,8 @@
     python -m benchmarks.contenders NAME FOLDER SETTING   ->  one JSON line, a `Taken`
 
 Importing this module loads nothing heavy: each process, and each one that it starts, pays for its own libraries only.
-All that write, write the same chunks with the same codec (the mapped file apart), durable only against a crash of the program.
+All that write, write the same chunks with the same codec (the mapped file apart), durable only against a crash of the program (the last
+row apart).
 """
 
 import json
@@ -48,6 +49,7 @@ CONTENDERS: dict[str, Contender] = {
     "cubed": Contender(cubed_peer.cubed, peers.PRODUCT, "one", "cubed"),
     "numpy memmap": Contender(memmap_peer.numpy_memmap, memmap_peer.PRODUCT),
     "gemmflow": Contender(ours.gemmflow, ours.PRODUCT, "own"),
+    "gemmflow, durable": Contender(ours.gemmflow_durable, ours.PRODUCT, "own"),
 }
 
 

@@ -1,15 +1,25 @@
-"""gemmflow, without the Prefect API."""
+"""gemmflow, without the Prefect API: as safe as its peers, and as durable as it is by default."""
 
 from pathlib import Path
 
 from benchmarks.case import Setting
 from benchmarks.taken import Taken
+from tasks.job import Durability
 
 PRODUCT = "C-gemmflow"
 
 
 def gemmflow(folder: Path, setting: Setting) -> Taken:
     """`measured` of its report: survey to published. With codec auto the chunks are its own, too."""
+    return _run(folder, setting, "process")
+
+
+def gemmflow_durable(folder: Path, setting: Setting) -> Taken:
+    """The same with `--durability power`, its default: what it reports as done is on the disk."""
+    return _run(folder, setting, "power")
+
+
+def _run(folder: Path, setting: Setting, durability: Durability) -> Taken:
     from flows import multiply
 
     chunk = {} if setting.codec == "auto" else {"chunk": setting.chunks}
@@ -21,6 +31,7 @@ def gemmflow(folder: Path, setting: Setting) -> Taken:
         codec=setting.codec,
         max_error=setting.max_error,
         workers=setting.cores,
+        durability=durability,
         direct=True,
         **chunk,
     )

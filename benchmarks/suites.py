@@ -13,6 +13,7 @@ from tasks.hardware import usable_cores
 
 IN_MEMORY = ("torch in memory", "scipy in memory")
 STORED = ("read, torch, write", "dask.array", "cubed", "numpy memmap", "gemmflow")
+DURABLE = "gemmflow, durable"
 OURS = "gemmflow"
 
 LENGTHS = (1024, 2048, 4096, 8192, 12288)
@@ -46,7 +47,7 @@ def suites() -> dict[str, tuple[Case, ...]]:
 
 def comparison(name: str, setting: Setting, codecs: tuple[str, ...], rounds: int = 3) -> Case:
     """Everybody on one product, and gemmflow with other codecs, too."""
-    entries = [Entry(contender, contender, setting) for contender in (*IN_MEMORY, *STORED)]
+    entries = [Entry(contender, contender, setting) for contender in (*IN_MEMORY, *STORED, DURABLE)]
     entries += [Entry(f"{OURS}, codec {codec}", OURS, replace(setting, codec=codec)) for codec in codecs]
     return Case(name, f"{_product(setting)}, {setting.codec}, {setting.memory / GIB:g} GiB", tuple(entries), rounds)
 
