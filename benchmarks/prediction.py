@@ -45,6 +45,49 @@ class Drawn:
     durability: str
 
 
+@dataclass(frozen=True)
+class Row:
+    """A job, and what became of the prediction."""
+
+    job: Drawn
+    predicted: float
+    """Seconds."""
+    interval: tuple[float, float]
+    """Of the prediction, 80 %."""
+    measured: float
+    """Seconds."""
+    lanes_predicted: dict[str, float]
+    lanes_measured: dict[str, float]
+
+    @property
+    def error(self) -> float:
+        """Share of what was predicted."""
+        return abs(self.measured / self.predicted - 1)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it took what the interval says."""
+        return self.interval[0] <= self.measured <= self.interval[1]
+
+    def __str__(self) -> str:
+        """For people: the job, seconds, and predicted / measured by lane."""
+        lanes = ", ".join(f"{lane} {self.lanes_predicted[lane]:.2f}/{seconds:.2f}" for lane, seconds in self.lanes_measured.items())
+        change = self.measured / self.predicted - 1
+        return f"{self.job}\n    predicted {self.predicted:.2f} measured {self.measured:.2f} ({change:+.0%}); {lanes}"
+
+    def to_json(self) -> dict[str, object]:
+        """Everything, for machines."""
+        return asdict(self.job) | {
+            "flops": 2 * prod(self.job.shape),
+            "predicted": self.predicted,
+            "measured": self.measured,
+            "error": self.error,
+            "inside": self.is_inside,
+            "lanes_predicted": self.lanes_predicted,
+            "lanes_measured": self.lanes_measured,
+        }
+
+
 def main() -> None:
     """Run all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -55,11 +98,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         rows = [_run(Path(folder), drawn) for drawn in islice(draws(options.seed), options.count)]
-    errors = sorted(float(str(row["error"])) for row in rows)
-    inside = sum(bool(row["inside"]) for row in rows)
+    errors = sorted(row.error for row in rows)
+    inside = sum(row.is_inside for row in rows)
     print(f"median error {statistics.median(errors):.1%}, 90th percentile {errors[int(0.9 * len(errors))]:.1%}; {inside} in the interval")
     if options.save:
-        save_as("prediction", {"seed": options.seed, "results": {"jobs": rows}})
+        save_as("prediction", {"seed": options.seed, "results": {"jobs": [row.to_json() for row in rows]}})
 
 
 def draws(seed: int) -> Iterator[Drawn]:
@@ -74,7 +117,7 @@ def draws(seed: int) -> Iterator[Drawn]:
             yield Drawn((m, k, n), dtype, chunk, *words)
 
 
-def _run(folder: Path, drawn: Drawn) -> dict[str, object]:
+def _run(folder: Path, drawn: Drawn) -> Row:
     m, k, n = drawn.shape
     for name, shape, seed in (("A", (m, k), 0), ("B", (k, n), 1)):
         _store(folder / name, shape, drawn, seed)
@@ -90,7 +133,10 @@ def _run(folder: Path, drawn: Drawn) -> dict[str, object]:
     report = json.loads(done.stdout)
     for name in "ABC":
         shutil.rmtree(folder / name)
-    return _row(drawn, report)
+    told, measured = report["plan"]["predicted"], report["measured"]
+    row = Row(drawn, told["seconds"], tuple(told["seconds_interval"]), measured["seconds"], told["lanes"], measured["lanes"])
+    print(row, flush=True)
+    return row
 
 
 def _store(path: Path, shape: tuple[int, int], drawn: Drawn, seed: int) -> None:
@@ -100,24 +146,6 @@ def _store(path: Path, shape: tuple[int, int], drawn: Drawn, seed: int) -> None:
     for start in range(0, shape[0], chunks[0]):
         rows = min(chunks[0], shape[0] - start)
         array[start : start + rows] = rng.standard_normal((rows, shape[1]), dtype=drawn.dtype)
-
-
-def _row(drawn: Drawn, report: dict[str, dict[str, object]]) -> dict[str, object]:
-    predicted, measured = report["plan"]["predicted"], report["measured"]
-    assert isinstance(predicted, dict)
-    seconds, low_high = float(str(measured["seconds"])), predicted["seconds_interval"]
-    row = asdict(drawn) | {
-        "flops": 2 * prod(drawn.shape),
-        "predicted": predicted["seconds"],
-        "measured": seconds,
-        "error": abs(seconds / predicted["seconds"] - 1),
-        "inside": low_high[0] <= seconds <= low_high[1],
-        "lanes_predicted": predicted["lanes"],
-        "lanes_measured": measured["lanes"],
-    }
-    print(f"{drawn} predicted {row['predicted']:.2f} measured {seconds:.2f} ({seconds / predicted['seconds'] - 1:+.0%})", flush=True)
-    print("   ", *(f"{lane} {predicted['lanes'][lane]:.2f}/{value:.2f}" for lane, value in measured["lanes"].items()), flush=True)
-    return row
 
 
 if __name__ == "__main__":

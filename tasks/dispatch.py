@@ -17,6 +17,9 @@ from tasks.walk import Tile
 
 _T = TypeVar("_T")
 
+WAIT_SECONDS = 0.1
+"""How long nothing is looked at while no tile lands; one that lands ends the wait."""
+
 
 @dataclass(frozen=True)
 class Errand:
@@ -48,6 +51,8 @@ class Air:
         self._client = client
         self._flights: dict[object, Flight] = {}
         """By the future's key."""
+        self._parts: dict[object, tuple[int, int]] = {}
+        """Tile and number of a part, by the future's key."""
         self._completed = as_completed(loop=client.loop)
         self.load = Counter[str]()
         """Tiles by worker."""
@@ -56,16 +61,26 @@ class Air:
         """Submit a tile, meant for the first of these workers; its parts for all of them in turn."""
         flight = _submitted(self._client, errand, workers)
         self._flights[flight.future.key] = flight
+        self._parts |= {future.key: (flight.index, part) for part, future in enumerate(flight.parts)}
         self.load[flight.worker] += 1
         self._completed.update([*flight.parts, flight.future])
 
-    def landing(self, part_landed: Callable[[], None]) -> Iterator[Flight]:
-        """Tiles as they are finished, until none is out; a part that is done is only told."""
-        for future in self._completed:
+    def landing(self, part_landed: Callable[[int, int], None], waiting: Callable[[], None]) -> Iterator[Flight]:
+        """Tiles as they are finished, until none is out.
+
+        Of a part that is done tile and number are only told, and `waiting` is called ten times a second while nothing is.
+        """
+        while not self._completed.is_empty():
+            if not self._completed.has_ready():
+                with self._completed.thread_condition:
+                    self._completed.thread_condition.wait(WAIT_SECONDS)
+                waiting()
+                continue
+            future = next(self._completed)
             if flight := self._flights.get(future.key):
                 yield flight
-            else:
-                part_landed()
+            elif part := self._parts.pop(future.key, None):
+                part_landed(*part)
 
     def over(self, flight: Flight) -> None:
         """Forget a tile, and let the workers forget it."""

@@ -29,6 +29,7 @@ from tasks.errors import NotCertified, WorkersLost
 from tasks.outcome import Measurement, Outcome, Progress
 from tasks.prepare import Run
 from tasks.progress import Estimate
+from tasks.pulse import hang_up, listen
 from tasks.remote import release
 from tasks.resume import retract_record, tile_record
 from tasks.walk import Queues
@@ -88,13 +89,14 @@ class Drive:
         """Compute what is pending; raises what `tasks.run.multiply` does."""
         started = monotonic()
         Thread(target=self._watch, name="workers watch", daemon=True).start()
+        listen(self.cluster.client, self.recipe.run_id, self.estimate.hear)
         self._fly_pilots()
         if not self.left:
             self._look(None)
         for _ in range(WINDOW):
             for worker in self.workers:
                 self._send_next(worker)
-        for flight in self.air.landing(self._part_landed):
+        for flight in self.air.landing(self._part_landed, self._waiting):
             self._send_next(self._land(flight))
         if self.left:
             raise WorkersLost(f"{self.left} tiles were never computed: no worker is left")
@@ -108,7 +110,7 @@ class Drive:
         """Compute the first tiles, and find out where the others start; what missed is then computed again."""
         for index, worker in zip(self.pilots, cycle(self.workers), strict=False):
             self._send(index, worker)
-        for flight in self.air.landing(self._part_landed):
+        for flight in self.air.landing(self._part_landed, self._waiting):
             self._land(flight)
         self.ascent.settle()
         for tile in tuple(self.missed):
@@ -119,6 +121,7 @@ class Drive:
         """Take back what is still out, and free the workers' buffers."""
         self.over.set()
         with suppress(Exception):
+            hang_up(self.cluster.client, self.recipe.run_id)
             self.air.cancel()
             self.cluster.client.run(release, callback_timeout=RELEASE_SECONDS)
 
@@ -154,8 +157,14 @@ class Drive:
         place = fit.index(first) if first in fit else 0
         return [first, *fit[place + 1 :], *fit[:place]]
 
-    def _part_landed(self) -> None:
-        self.observe(self.estimate.after_part())
+    def _part_landed(self, index: int, part: int) -> None:
+        walk = self.recipe.walk
+        first, *_ = walk.part(walk[index], part, self.recipe.parts)
+        self.observe(self.estimate.after_part(index, first))
+
+    def _waiting(self) -> None:
+        if self.estimate.has_news:
+            self.observe(self.estimate.now())
 
     def _land(self, flight: Flight) -> str:
         """Book a finished tile; returns the worker that is free now."""

@@ -26,6 +26,7 @@ from tasks.nonfinite import Affected, bad_places, input_error
 from tasks.outcome import Measurement
 from tasks.product import add_product
 from tasks.proof import tile_bound
+from tasks.pulse import Pulse
 from tasks.recipe import Recipe
 from tasks.resident import peak_resident_bytes
 from tasks.sparsity import slabs_of
@@ -113,7 +114,8 @@ class Work:
         sums = Sums.zero(space.tile_accumulator(tile.rows[1] - tile.rows[0], len(probes)), recipe.probes)
         self.lanes.lap("multiply")
         beta, needed = 0.0, [index for index in slabs if self.slabs is None or self.slabs.needed[index]]
-        for index, following in zip_longest(needed, needed[1:]):
+        pulse = Pulse(recipe.run_id, tile.index, (slabs[0], recipe.walk.grid[2]))
+        for turn, (index, following) in enumerate(zip_longest(needed, needed[1:]), 1):
             span = recipe.walk.slab(index)
             space.shelf_a.of_panel(tile.row)
             space.shelf_b.of_panel(tile.col)
@@ -133,6 +135,7 @@ class Work:
             self._probe_a((a, b), sums, index, span)
             space.device.synchronize()
             self.lanes.lap("verify")
+            pulse.beat(turn * len(slabs) / len(needed))
         if beta == 0.0:
             sums.accumulator.zero_()
         if self.diagonal:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tasks import planner, progress
@@ -60,3 +62,33 @@ def test_more_tiles_done_never_mean_more_time_left_at_a_steady_pace(clock, pace)
     _, states = run(clock, pace)
     second_half = [state.seconds_left for state in states[len(states) // 2 :]]
     assert second_half == sorted(second_half, reverse=True)
+
+
+def test_what_workers_are_at_counts_until_it_lands_and_never_again(clock):
+    plan, made = estimate()
+    step = plan.flops / plan.tiles
+    made.hear(3, 0, 0.25)
+    made.hear(4, 0, 0.5)
+    assert made.has_news
+    assert made.now().flops_done == pytest.approx(0.75 * step)
+    assert not made.has_news
+    assert made.now().tiles_done == 0
+    assert made.after(measurement(index=4)).flops_done == pytest.approx(1.25 * step)
+    made.hear(4, 0, 0.9)
+    assert made.now().flops_done == pytest.approx(1.25 * step)
+
+
+def test_a_part_that_landed_is_not_counted_twice(clock):
+    plan, _ = estimate()
+    made = Estimate(replace(plan, parts=4), problem(SHAPE))
+    made.hear(0, 25, 0.2)
+    assert made.now().flops_done == pytest.approx(0.2 * plan.flops / plan.tiles)
+    assert made.after_part(0, 25).flops_done == pytest.approx(0.25 * plan.flops / plan.tiles)
+
+
+def test_no_more_than_everything_is_ever_done(clock):
+    plan, made = estimate()
+    for index in range(plan.tiles):
+        made.hear(index, 0, 0.9)
+        made.hear(index, 1, 0.9)
+    assert made.now().flops_done == plan.flops
