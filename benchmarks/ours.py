@@ -1,10 +1,13 @@
 """gemmflow, without the Prefect API: as safe as its peers, and as durable as it is by default."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.case import Setting
 from benchmarks.taken import Taken
-from tasks.job import Durability
+
+if TYPE_CHECKING:
+    from tasks.job import Durability
 
 PRODUCT = "C-gemmflow"
 
@@ -19,7 +22,7 @@ def gemmflow_durable(folder: Path, setting: Setting) -> Taken:
     return _run(folder, setting, "power")
 
 
-def _run(folder: Path, setting: Setting, durability: Durability) -> Taken:
+def _run(folder: Path, setting: Setting, durability: "Durability") -> Taken:
     from flows import multiply
 
     chunk = {} if setting.codec == "auto" else {"chunk": setting.chunks}

@@ -28,14 +28,17 @@ BUFFER_BYTES = 2 << 20
 BUFFERS = 4
 """As many bytes as the disk takes at full speed at a time, and how many times that may wait for it, whatever the size of a file."""
 
-WAITING_BYTES = BUFFERS * BUFFER_BYTES
-
 BLOCK_BYTES = 4096
 """What goes past the page cache is a whole number of these, and so are its places in memory and in the file."""
 
 PAST_THE_CACHE = getattr(os, "O_DIRECT", 0)
 REFUSED = (errno.EINVAL, errno.EOPNOTSUPP)
 """How a file system says that it has no such way."""
+
+
+def waiting_bytes(largest: int) -> int:
+    """Memory in bytes that is held for the disk by who writes files of at most `largest` bytes."""
+    return BUFFERS * min(BUFFER_BYTES, -(-largest // BLOCK_BYTES) * BLOCK_BYTES)
 
 
 class Growing(Protocol):

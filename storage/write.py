@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from storage.behind import WAITING_BYTES, WriteBehind
+from storage.behind import BUFFER_BYTES, WriteBehind, waiting_bytes
 from storage.buffers import borrow
 from storage.chain import crc32c
 from storage.codecs import GOALS, suffix
@@ -80,7 +80,7 @@ def chunk_buffer_bytes(spec: OutputSpec) -> int:
     encoded = codec.max_encoded_bytes(nbytes)
     sealing = sealing_bytes(encoded) if spec.sealed else 0
     sending = encoded if spec.remote else 0
-    waiting = 0 if spec.remote else WAITING_BYTES
+    waiting = 0 if spec.remote else waiting_bytes(BUFFER_BYTES if spec.shard else encoded + sealing)
     return nbytes + encoded + codec.working_bytes(nbytes) + index + sealing + sending + waiting
 
 

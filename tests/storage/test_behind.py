@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import behind as module
-from storage.behind import BLOCK_BYTES, BUFFER_BYTES, BUFFERS, PAST_THE_CACHE, WriteBehind
+from storage.behind import BLOCK_BYTES, BUFFER_BYTES, BUFFERS, PAST_THE_CACHE, WriteBehind, waiting_bytes
 
 EDGES = [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, (BUFFERS + 1) * BUFFER_BYTES + 5]
 CONTENT = np.random.default_rng(0).bytes(max(EDGES))
@@ -153,6 +153,11 @@ def test_a_disk_that_fails_is_told_and_nothing_half_written_stays(tmp_path: Path
             behind.settle()
     assert list(tmp_path.iterdir()) == []
     assert len(list(Path("/proc/self/fd").iterdir())) == open_before
+
+
+@pytest.mark.parametrize(("largest", "held"), [(0, 0), (1, BLOCK_BYTES), (BUFFER_BYTES + 1, BUFFER_BYTES)])
+def test_small_files_hold_little_memory(largest: int, held: int) -> None:
+    assert waiting_bytes(largest) == BUFFERS * held
 
 
 def test_leaving_without_settling_raises_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ def test_a_block_takes_no_more_memory_than_is_planned(s3: ObjectStore, codec: st
         writing = pool.submit(write_object_block, staging, 0, 0, block)
         peak = max(resident() for _ in iter(writing.done, True))
         writing.result()
-    assert spec.chunk_bytes < peak - before <= chunk_buffer_bytes(spec)
+    assert spec.chunk_bytes / 2 < peak - before <= chunk_buffer_bytes(spec)
 
 
 def resident() -> int:

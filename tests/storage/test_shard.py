@@ -24,7 +24,7 @@ from storage import (
     sync,
     write_block,
 )
-from storage.behind import WAITING_BYTES, Cached, Growing, Outgoing
+from storage.behind import Cached, Growing, Outgoing, waiting_bytes
 from storage.chain import Undecodable, crc32c
 from storage.publish import certify, publish
 from storage.result import open_result
@@ -165,7 +165,7 @@ def test_memory_for_a_shard_is_that_of_one_chunk(tmp_path: Path, codec: str) -> 
             tracemalloc.stop()
 
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(peak).result() <= chunk_buffer_bytes(spec) - WAITING_BYTES < noise.nbytes // 4
+        assert pool.submit(peak).result() <= chunk_buffer_bytes(spec) - waiting_bytes(noise.nbytes) < noise.nbytes // 4
 
 
 def test_power_durability_syncs_a_shard_once_before_its_rename_and_its_folder_after(tmp_path: Path, values, monkeypatch) -> None:

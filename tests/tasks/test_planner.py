@@ -133,7 +133,7 @@ LARGE = {
 }
 
 
-MOST_PRICED = 65_000
+MOST_PRICED = 80_000
 """Candidates that a plan may price, some 50 us each."""
 MOST_PLAYED = 100
 """Walks whose bytes it may count, some milliseconds each."""
