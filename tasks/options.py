@@ -127,12 +127,16 @@ def may_be_cut(job: Job, problem: Problem) -> bool:
 
 
 def crews(job: Job, hardware: Hardware, most_tiles: int) -> list[tuple[Layout, int]]:
-    """Layouts with every worker, then with fewer; as many as the job asks for, but never more than there can be tiles."""
+    """Layouts with every worker, then with fewer; as many as the job asks for, but never more than there can be tiles.
+
+    Workers that are asked for get a layout that was measured with so many, lest their threads share cores; more than any has get the
+    one with most workers.
+    """
+    if job.workers:
+        count, most = min(job.workers, most_tiles), max(layout.workers for layout in hardware.layouts)
+        return [(layout, count) for layout in hardware.layouts if layout.workers >= min(count, most)]
     pairs: list[tuple[Layout, int]] = []
     for layout in hardware.layouts:
-        if job.workers:
-            counts = {min(job.workers, most_tiles)}
-        else:
-            counts = {max(1, layout.workers >> halving) for halving in range(layout.workers.bit_length())}
+        counts = {max(1, layout.workers >> halving) for halving in range(layout.workers.bit_length())}
         pairs += [(layout, count) for count in sorted(counts, reverse=True)]
     return pairs

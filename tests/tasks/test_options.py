@@ -78,7 +78,7 @@ def test_a_codec_that_was_asked_for_is_used():
 
 @pytest.mark.parametrize(
     ("workers", "most", "counts"),
-    [(None, 10**6, [(1, 16), (1, 8), (1, 4), (1, 2), (1, 1), (16, 1)]), (3, 10**6, [(1, 3), (16, 3)]), (8, 5, [(1, 5), (16, 5)])],
+    [(None, 10**6, [(1, 16), (1, 8), (1, 4), (1, 2), (1, 1), (16, 1)]), (3, 10**6, [(1, 3)]), (8, 5, [(1, 5)])],
 )
 def test_crews(workers, most, counts):
     found = crews(job(workers=workers), hardware((16, 1), (1, 16)), most)
@@ -104,3 +104,17 @@ def test_tiles_that_take_long_may_be_cut_into_parts_that_do_not():
     assert cuts((2000, 5_000_000, 2000), (1000, 2000), 1) == [1, 2, 4, 8, 16]
     assert cuts((2000, 5_000_000, 2000), (100, 1000), 1) == [1]
     assert cuts((2000, 5_000_000, 2000), (2000, 2000), 1, allow_nonfinite=True) == [1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "layouts", "expected"),
+    [
+        (1, ((2, 1), (1, 2)), [(1, 1), (1, 2)]),
+        (2, ((2, 1), (1, 2)), [(2, 1)]),
+        (3, ((2, 1), (1, 2)), [(3, 1)]),
+        (4, ((8, 1), (4, 2), (1, 8)), [(4, 1), (4, 2)]),
+    ],
+)
+def test_workers_that_are_asked_for_never_share_cores_while_there_are_enough(asked, layouts, expected):
+    found = crews(job(workers=asked), hardware(*layouts), most_tiles=100)
+    assert [(count, layout.threads) for layout, count in found] == expected
