@@ -22,7 +22,7 @@ This package knows slices, never tiles, and is the only one that knows Zarr.
 
 from storage.address import absolute, is_url
 from storage.assess import Damage
-from storage.behind import WriteBehind
+from storage.behind import WriteBehind, waiting_bytes
 from storage.beside import leftovers, sweep
 from storage.buffers import held_bytes
 from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
@@ -133,6 +133,7 @@ __all__ = [
     "sweep",
     "take_over",
     "taken_over",
+    "waiting_bytes",
     "write_atomically",
     "write_block",
     "write_seal",

@@ -8,11 +8,12 @@ They save work, and nothing depends on them: what is missing, torn or changed is
 import contextlib
 from pathlib import Path
 
+from storage.behind import WriteBehind
 from storage.chain import Undecodable
 from storage.object_files import sealed_bytes, unsealed_bytes
 from storage.record import Digest
 from storage.staging import Staging, taken_over
-from storage.sync import replace_file, sync_folder, write_error
+from storage.sync import sync_folder, write_error
 
 FOLDER = "sums"
 DIGEST_BYTES = 32
@@ -25,7 +26,8 @@ def keep_sum(staging: Staging, name: str, content: bytes) -> None:
     try:
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
-        replace_file(str(folder / name), [sealed_bytes(staging.seal, f"{FOLDER}/{name}", with_digest(content))], durable)
+        with WriteBehind(durable) as behind, behind.replacing(str(folder / name)) as file:
+            file.append([sealed_bytes(staging.seal, f"{FOLDER}/{name}", with_digest(content))])
         if durable:
             sync_folder(str(folder))
     except FileNotFoundError as error:

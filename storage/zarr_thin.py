@@ -79,15 +79,18 @@ class ThinZarr:
         """One decoded chunk and, behind it, the largest file that can hold one."""
         return self.chunk_bytes + (0 if self.chain.in_place else self.chain.max_encoded_bytes(self.chunk_bytes))
 
+    @property
+    def _files(self) -> tuple[int, int]:
+        """Edges in elements of what one file holds."""
+        return self.shards.edges if self.shards else self.chunks
+
     def read_into(self, out: Block, rows: slice, cols: slice) -> int:
         """Fill `out` file by file; returns the bytes decoded. Raises CorruptData naming the file that does not decode."""
-        files = self.shards.edges if self.shards else self.chunks
-        return sum(self._read_piece(out[piece.target], piece) for piece in pieces(rows, cols, files))
+        return sum(self._read_piece(out[piece.target], piece) for piece in pieces(rows, cols, self._files))
 
     def fetch_ahead(self, rows: slice, cols: slice) -> None:
         """Let the system fetch the slice's files, whole."""
-        files = self.shards.edges if self.shards else self.chunks
-        for piece in pieces(rows, cols, files):
+        for piece in pieces(rows, cols, self._files):
             self.folder.fetch_ahead(self.keys.key(piece.chunk))
 
     def _read_piece(self, region: Block, piece: Piece) -> int:

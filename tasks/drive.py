@@ -122,6 +122,7 @@ class Drive:
         self.over.set()
         with suppress(Exception):
             hang_up(self.cluster.client, self.recipe.run_id)
+        with suppress(Exception):
             self.air.cancel()
             self.cluster.client.run(release, callback_timeout=RELEASE_SECONDS)
 

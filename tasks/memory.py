@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from storage import OutputSpec, chunk_buffer_bytes
+from storage import OutputSpec, chunk_buffer_bytes, waiting_bytes
 from tasks.arithmetic import Arithmetic
 from tasks.candidate import Candidate
 from tasks.compression import sample_bytes
@@ -132,13 +132,13 @@ def _verifier(way: Candidate) -> dict[str, int]:
 
 
 def _partial_sums(way: Candidate) -> dict[str, int]:
-    """A strip, or the rest, on its way: as bytes, hashed or sealed, and as values."""
+    """A strip, or the rest, on its way: as bytes, hashed or sealed, as values, and before the disk."""
     if way.parts == 1:
         return {}
     itemsize = ITEMSIZE[way.arithmetic.accumulate]
     rows = min(way.tile.rows, strip_rows(way.tile.cols, itemsize))
     rest = 8 * (way.probes + SIGNS + 1) * way.tile.rows
-    return {"partial sums": 4 * max(rows * way.tile.cols * itemsize, rest)}
+    return {"partial sums": 4 * max(rows * way.tile.cols * itemsize, rest) + waiting_bytes(STRIP_BYTES)}
 
 
 def strip_rows(cols: int, itemsize: int) -> int:

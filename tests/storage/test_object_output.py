@@ -40,6 +40,7 @@ from storage.object_output import (
 )
 from storage.objects import ObjectStore
 from storage.record import digest
+from tasks.resident import give_back_free_memory
 from tests.object_server import Fault, Proxy
 from tests.storage.conftest import CHUNKS, SHAPE
 
@@ -85,11 +86,12 @@ def test_a_block_takes_no_more_memory_than_is_planned(s3: ObjectStore, codec: st
     block = np.random.default_rng(0).standard_normal((4000, 4000), np.float32)[:, ::2]
     write_object_block(staging, 0, 0, block)
     with ThreadPoolExecutor(1) as pool:
+        give_back_free_memory()  # of other tests: what is used again would not be seen
         before = resident()
         writing = pool.submit(write_object_block, staging, 0, 0, block)
         peak = max(resident() for _ in iter(writing.done, True))
         writing.result()
-    assert spec.chunk_bytes / 2 < peak - before <= chunk_buffer_bytes(spec)
+    assert spec.chunk_bytes < peak - before <= chunk_buffer_bytes(spec)
 
 
 def resident() -> int:

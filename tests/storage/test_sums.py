@@ -1,13 +1,13 @@
 """Partial sums that are kept: whole or absent, and never what was not written."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from storage import DiskFull, OutputSpec, Staging, Start, TakenOver, create_seal, create_staging
-from storage import sums as module
 from storage.sums import FOLDER, keep_sum, read_sum
 
 CONTENT = bytes(range(256)) * 40
@@ -74,10 +74,10 @@ def test_who_lost_the_folder_keeps_nothing(staging: Staging) -> None:
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: str, parts: object, durable: bool) -> None:
+    def full(descriptor: int, *_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "replace_file", full)
+    monkeypatch.setattr(os, "pwrite" if staging.durability == "power" else "writev", full)
     with pytest.raises(DiskFull):
         keep_sum(staging, "x", CONTENT)
     assert list(Path(staging.folder, FOLDER).iterdir()) == []
