@@ -65,7 +65,7 @@ def _bars(record: Record) -> tuple[Canvas, Callable[[Axes], None]]:
 
     def paint(axes: Axes) -> None:
         for place, (line, one) in enumerate(zip(lines, spreads, strict=True)):
-            fill_boxes(axes, [Box(0, place - 0.3, one.middle, 0.6)], "accent" if line.contender == OURS else "muted", opacity=0.85)
+            fill_boxes(axes, [Box(0, place - 0.3, one.middle, 0.6)], "accent" if line.contender.startswith(OURS) else "muted", opacity=0.85)
             axes.plot([one.low, one.high], [place, place], color=INK["text"], linewidth=1.4)
             say(axes, line.series, (0, place), NAME)
             say(axes, f"{one.middle:.3g} s   × {over(line, floor).middle:.2f}", (max(one.high, one.middle), place), VALUE)
