@@ -2,17 +2,20 @@
 
     address, folder          where an array is; its files, on this host or below a URL (objects, objects_client, objects_errors)
     formats -> matrix        what is stored, as one small value      npy, sparse_npz, zarr_header -> zarr_thin | zarr_python
+    cached                   how much of it is in the page cache now
     occupancy                which parts are stored at all           absent (Zarr), npz_survey (scipy) -> npz_vector -> zip_member
     grid, buffers, files     geometry of chunks, reused memory, reads into place
     chain, compressors, codecs      decoding any common chain; compressing; the table of compressions for results
     shard                    many chunks in one file
     settled, sums            what the first worker decides for all, such as the codec; partial sums until their tile is finished
     site                            the same words for a result on a disk and on an object store: site_local, site_objects
+    location                        whether two places are one
     place -> output -> staging -> write -> publish     may it be written, what, where, block by block, made visible
     lease, journal, salvage  who writes, which chunks are durable, what a later run can trust
     record, manifest         what every stored byte must be
     result, assess, scrub, repair, export    a published result, opened, its metadata judged, checked, mended, unsealed
     object_output, object_lease, object_journal        the same for a result on an object store
+    stale                    unfinished runs that nobody goes on with
     sync                     whole files and synced folders
     keys, envelope -> cipher -> seal -> object_files, sealed    keys by name, sealed files, what travels, any object, a source
     errors                   one line each, with what to change
@@ -20,17 +23,19 @@
 This package knows slices, never tiles, and is the only one that knows Zarr.
 """
 
-from storage.address import absolute, is_url
+from storage.address import absolute, expanded, is_url
 from storage.assess import Damage
 from storage.behind import WriteBehind, waiting_bytes
 from storage.beside import leftovers, sweep
 from storage.buffers import held_bytes
+from storage.cached import Cached, cached
 from storage.codecs import CODECS, DEFAULT_CODEC, GOALS, Codec, automatic_codecs, resolve_codec
 from storage.errors import BadInput, CorruptData, DiskFull, GemmflowError, Refused, TakenOver, Unreachable
 from storage.formats import FORMATS, Format, occupied, open_matrix
 from storage.journal import Journal, JournalScan, read_journal, scan_journal
 from storage.keys import check_key_id
 from storage.lease import Lease, require_free
+from storage.location import Location, locate
 from storage.matrix import Block, Matrix, Source
 from storage.occupancy import LineBytes, Occupancy
 from storage.output import OutputSpec, default_chunks
@@ -44,7 +49,9 @@ from storage.seal import Seal, create_seal, find_seal, read_seal, require_key, r
 from storage.settled import Decision, declare_codec, read_settled, settle
 from storage.site import AnyFound, AnyLease, AnyStaging, Hold, Left, OpenJournal, hold_of, read_token, site_of
 from storage.staging import Found, Staging, Start, create_staging, discard, find_staging, is_published, take_over, taken_over
+from storage.stale import idle_seconds, unfinished_in
 from storage.stamp import contents_stamp
+from storage.sums import pack_numbers, unpack_numbers
 from storage.sync import replace_file, write_atomically
 from storage.unfinished import preload
 from storage.write import WriteResult, chunk_buffer_bytes, encoded_bytes, write_block
@@ -59,6 +66,7 @@ __all__ = [
     "AnyStaging",
     "BadInput",
     "Block",
+    "Cached",
     "ChunkRecord",
     "Codec",
     "CorruptData",
@@ -74,6 +82,7 @@ __all__ = [
     "Lease",
     "Left",
     "LineBytes",
+    "Location",
     "Matrix",
     "Occupancy",
     "OpenJournal",
@@ -90,6 +99,7 @@ __all__ = [
     "WriteResult",
     "absolute",
     "automatic_codecs",
+    "cached",
     "certify",
     "check_key_id",
     "check_out",
@@ -102,16 +112,20 @@ __all__ = [
     "default_chunks",
     "discard",
     "encoded_bytes",
+    "expanded",
     "find_seal",
     "find_staging",
     "held_bytes",
     "hold_of",
+    "idle_seconds",
     "is_published",
     "is_url",
     "leftovers",
+    "locate",
     "occupied",
     "open_matrix",
     "open_result",
+    "pack_numbers",
     "preload",
     "publish",
     "read_certificate",
@@ -133,6 +147,8 @@ __all__ = [
     "sweep",
     "take_over",
     "taken_over",
+    "unfinished_in",
+    "unpack_numbers",
     "waiting_bytes",
     "write_atomically",
     "write_block",

@@ -1,12 +1,13 @@
 """Chunks of a Zarr array that were never written, from a listing of its files and the indexes of its shards.
 
-A chunk that is not there reads as the fill value. So it is zero only where that is +0; an array with another fill value, one that
-says that all of its chunks were written, and one with more chunks than MOST_CELLS have no map, and are read whole.
+A chunk that is not there reads as the fill value. So it is zero only where that is +0; of an array with another fill value the map says
+what is read, and nothing is skipped. One that says that all of its chunks were written has no map, nor one with more than MOST_CELLS.
 """
 
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
@@ -36,11 +37,16 @@ _INDEX = re.compile("0|[1-9][0-9]*", re.ASCII)
 
 
 def zarr_occupancy(matrix: Matrix) -> Occupancy | None:
-    """Which chunks are stored; None where absent ones are not zero, or it is not cheap to know."""
+    """Which chunks are stored; None where none may be absent, or it is not cheap to know."""
     source = matrix.source
     if isinstance(source, ThinZarr):
-        return _of(matrix, source.folder, source.keys) if source.fill and not any(source.fill) else None
+        return _filled(_of(matrix, source.folder, source.keys), source.fill) if source.fill else None
     return _of_fallback(matrix, cast("ZarrPython", source))
+
+
+def _filled(found: Occupancy | None, fill: bytes) -> Occupancy | None:
+    """The map of an array whose absent chunks have this element everywhere."""
+    return replace(found, zero=not any(fill)) if found else None
 
 
 def _of_fallback(matrix: Matrix, source: "ZarrPython") -> Occupancy | None:
@@ -49,8 +55,9 @@ def _of_fallback(matrix: Matrix, source: "ZarrPython") -> Occupancy | None:
     array = opened_array(source.folder, source.fingerprint)
     fill, key = array.fill_value, array.metadata.encode_chunk_key((0, 0))
     keys = ChunkKeys(key[:-3], key[-2])
-    zero = fill is not None and not np.asarray(fill).astype(matrix.dtype).tobytes().strip(b"\0")
-    return _of(matrix, source.folder, keys) if zero and array.metadata.encode_chunk_key((12, 34)) == keys.key((12, 34)) else None
+    if fill is None or array.metadata.encode_chunk_key((12, 34)) != keys.key((12, 34)):
+        return None
+    return _filled(_of(matrix, source.folder, keys), np.asarray(fill).astype(matrix.dtype).tobytes())
 
 
 def _of(matrix: Matrix, folder: Folder, keys: ChunkKeys) -> Occupancy | None:

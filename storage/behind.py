@@ -3,14 +3,16 @@
     append --copied--> buffer --a thread of its own--> disk; after the last one: cut to size, sync, rename
 
 What must reach the disk anyway gains nothing from the page cache and loses much: its pages must be found (on a virtual machine by the
-host, at a fifth of the disk's speed) and copied to, which takes a processor that could multiply. The thread only waits.
-Each file appears whole and durable, or not at all.
+host, at a fifth of the disk's speed) and copied to, which takes a processor that could multiply. The thread only waits. What need not
+be durable goes whichever way holds its writer up less (pace).
+Each file appears whole, and durable where that is asked, or not at all.
 """
 
 import errno
 import fcntl
 import mmap
 import os
+import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,6 +24,7 @@ from types import TracebackType
 from typing import Protocol
 
 from storage.files import Bytes
+from storage.pace import Pace, Way, pace_of
 from storage.sync import append, replacing, reserve, temporary_name
 
 BUFFER_BYTES = 2 << 20
@@ -50,23 +53,37 @@ class Growing(Protocol):
 
 
 class WriteBehind:
-    """Writes files whole; a context manager, after which nothing is on its way any more.
-
-    What need not be durable goes to the page cache, and is in place at once.
-    """
+    """Writes files whole; a context manager, after which nothing is on its way any more."""
 
     def __init__(self, durable: bool) -> None:
         self._durable = durable
         self._ending: deque[Future[None]] = deque()
+        self._pace: Pace | None = None
 
     @contextmanager
     def replacing(self, path: str) -> Generator[Growing]:
         """A new file, to be renamed to `path`. Raises OSError, for this file or one of those before it."""
-        if not self._durable:
-            with replacing(path, durable=False) as descriptor:
-                yield Cached(descriptor)
-            return
-        file = Outgoing(path)
+        self._pace = pace = pace_of(os.stat(os.path.dirname(path)).st_dev)  # noqa: PTH116, PTH120  for each of a million chunks
+        way: Way = "behind" if self._durable else pace.choose()
+        with self._behind(path, pace) if way == "behind" else _cached(path) as file:
+            watched = Watched(file)
+            yield watched
+        self._count(way, watched.seconds, watched.nbytes)
+
+    def settle(self) -> None:
+        """Wait until all are in place. Raises OSError where one cannot be."""
+        start = time.perf_counter()
+        while self._ending:
+            self._ending.popleft().result()
+        self._count("behind", time.perf_counter() - start, 0)
+
+    def _count(self, way: Way, seconds: float, nbytes: int) -> None:
+        if self._pace is not None and not self._durable:  # a sync is nothing to compare the page cache with
+            self._pace.took(way, seconds, nbytes)
+
+    @contextmanager
+    def _behind(self, path: str, pace: Pace) -> Generator[Growing]:
+        file = Outgoing(path, self._durable, pace)
         try:
             yield file
         except BaseException:
@@ -76,11 +93,6 @@ class WriteBehind:
         while self._ending and self._ending[0].done():
             self._ending.popleft().result()
 
-    def settle(self) -> None:
-        """Wait until all are in place. Raises OSError where one cannot be."""
-        while self._ending:
-            self._ending.popleft().result()
-
     def __enter__(self) -> "WriteBehind":
         return self
 
@@ -88,6 +100,26 @@ class WriteBehind:
         wait(self._ending)
         if error is None:
             self.settle()
+
+
+class Watched:
+    """A file, and for how long it held up its writer."""
+
+    def __init__(self, file: Growing) -> None:
+        self._file, self.seconds, self.nbytes = file, 0.0, 0
+
+    def append(self, parts: Sequence[bytes | Bytes]) -> None:
+        """Pass the next bytes on."""
+        start = time.perf_counter()
+        self._file.append(parts)
+        self.seconds += time.perf_counter() - start
+        self.nbytes += sum(len(part) for part in parts)
+
+
+@contextmanager
+def _cached(path: str) -> Generator[Growing]:
+    with replacing(path, durable=False) as descriptor:
+        yield Cached(descriptor)
 
 
 @dataclass(frozen=True)
@@ -104,8 +136,8 @@ class Cached:
 class Outgoing:
     """A file on its way to the disk. Only what is in the buffers is held in memory."""
 
-    def __init__(self, path: str) -> None:
-        self._path, self._temporary = path, temporary_name(path)
+    def __init__(self, path: str, durable: bool, pace: Pace) -> None:
+        self._path, self._temporary, self._durable, self._pace = path, temporary_name(path), durable, pace
         self._descriptor = _created(self._temporary)
         self._jobs: list[Future[None]] = []
         self._buffer: mmap.mmap | None = None
@@ -151,8 +183,10 @@ class Outgoing:
         try:
             for job in self._jobs:
                 job.result()
+            self._pace.passes = _passes(self._descriptor)
             os.ftruncate(self._descriptor, size)
-            os.fsync(self._descriptor)
+            if self._durable:
+                os.fsync(self._descriptor)
             os.replace(self._temporary, self._path)  # noqa: PTH105  a Path for each of a million chunks costs more than the call
         except BaseException:
             self._remove()
@@ -175,6 +209,11 @@ def _created(path: str) -> int:
     with suppress(FileNotFoundError):  # some file systems make the file before they refuse the flag
         os.unlink(path)  # noqa: PTH108
     return os.open(path, flags, 0o666)
+
+
+def _passes(descriptor: int) -> bool:
+    """Whether what is written to a file goes past the page cache."""
+    return bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & PAST_THE_CACHE)
 
 
 def _write(descriptor: int, buffer: mmap.mmap, nbytes: int, offset: int) -> None:

@@ -13,6 +13,9 @@ Bytes = NDArray[np.uint8]
 
 _LARGEST_READ = 1 << 30
 
+FETCHED_BYTES = 128 << 10
+"""What is asked for at a time: of more, Linux fetches no more than it reads ahead of a device by itself, this much where nobody set it."""
+
 
 @contextmanager
 def opened(path: str) -> Generator[int]:
@@ -27,7 +30,9 @@ def opened(path: str) -> Generator[int]:
 def fetch_ahead(descriptor: int, offset: int = 0, nbytes: int = 0) -> None:
     """Let the system fetch a part of the file into its page cache, 0 bytes being all that follows, without waiting for it."""
     if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, offset, nbytes, os.POSIX_FADV_WILLNEED)
+        end = offset + nbytes if nbytes else os.fstat(descriptor).st_size
+        for start in range(offset, end, FETCHED_BYTES):
+            os.posix_fadvise(descriptor, start, min(FETCHED_BYTES, end - start), os.POSIX_FADV_WILLNEED)
 
 
 def read_at(descriptor: int, target: Bytes, offset: int) -> int:

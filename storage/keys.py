@@ -16,10 +16,10 @@ import shlex
 import socket
 import stat
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from storage.address import expanded
 from storage.errors import BadInput
 from storage.files import opened
 
@@ -89,7 +89,7 @@ def _from_folder(key_id: str) -> Key | None:
     folder = os.environ.get(FOLDER)
     if not folder:
         return None
-    path = Path(folder).expanduser() / f"{key_id}.key"
+    path = expanded(folder) / f"{key_id}.key"
     try:
         with opened(str(path)) as descriptor:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)

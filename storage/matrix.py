@@ -16,7 +16,8 @@ from storage.occupancy import Counts, Flags, Occupancy
 
 Block = NDArray[np.number]
 
-ACCEPTED = frozenset(np.dtype(name) for name in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"))
+ACCEPTED = tuple(np.dtype(name) for name in ("f8", "f4", "f2", "i8", "u8", "i4", "u4", "i2", "u2", "i1", "u1"))
+"""Element types that are multiplied: whatever is asked about matrices knows all of these."""
 
 
 class Source(Protocol):
@@ -41,6 +42,15 @@ class FetchesAhead(Protocol):
 
     def fetch_ahead(self, rows: slice, cols: slice) -> None:
         """Let the system fetch what the slice's reading will need; what cannot be fetched shows when it is read."""
+        ...
+
+
+@runtime_checkable
+class LiesInFiles(Protocol):
+    """A source whose elements lie in files, each whole in one of them."""
+
+    def file_of(self, row: int, col: int) -> str:
+        """Address of the file that holds an element, or would hold it."""
         ...
 
 
@@ -71,7 +81,7 @@ class Matrix:
     one_file: bool = False
     """Whether all chunks lie in one file, as the rows or columns of a sparse matrix do."""
     occupancy: Occupancy | None = None
-    """Which parts are stored at all, where that was looked up (`occupied`) and the others are zero."""
+    """Which parts are stored at all, where that was looked up (`occupied`)."""
 
     @property
     def scratch_bytes(self) -> int:
@@ -101,13 +111,13 @@ class Matrix:
         assert self.occupancy is not None
         counts, lines = self.occupancy.counts(row_edges, col_edges), self.occupancy.lines
         if lines is None:
-            return counts > 0, counts * self.chunk_bytes
+            return (counts > 0) | (not self.occupancy.zero), counts * self.chunk_bytes
         taken = lines.between(row_edges if lines.axis == 0 else col_edges)
         return counts > 0, np.where(counts > 0, taken[:, None] if lines.axis == 0 else taken, 0)
 
     def held(self, axis: int, edges: Counts, across: tuple[int, int]) -> Flags:
         """For each block between neighbours of `edges` along an axis: whether it may hold anything but zeros within `across`."""
-        if self.occupancy is None:
+        if self.occupancy is None or not self.occupancy.zero:
             return np.ones(len(edges) - 1, np.bool_)
         return self.occupancy.along(axis, edges, across)
 
@@ -135,7 +145,7 @@ class Matrix:
             self.source.fetch_ahead(self._checked(rows, 0), self._checked(cols, 1))
 
     def _require_same(self, count: int, rows: slice, cols: slice) -> None:
-        """Raise CorruptData where other chunks are stored than were: a lost one would read as zeros, a new one was not planned for."""
+        """Raise CorruptData where other chunks are stored than were: a lost one would read as the fill value, a new one is not planned."""
         assert self.occupancy is not None
         expected = self.decoded_bytes(rows, cols)
         if count > expected or (count < expected and self.occupancy.exact):

@@ -72,6 +72,11 @@ class NpySource:
                 for line in range(lines.start, lines.stop):
                     fetch_ahead(descriptor, self.offset + (line * width + run.start) * item, (run.stop - run.start) * item)
 
+    def file_of(self, row: int, col: int) -> str:
+        """The one file."""
+        del row, col
+        return self.path
+
     def _fill(self, descriptor: int, out: Block, rows: slice, cols: slice) -> None:
         width, item = self._width, out.itemsize
         if out.size == 0:

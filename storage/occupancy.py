@@ -1,7 +1,7 @@
-"""Which parts of a matrix are stored at all: the others are zero, and need be neither read nor multiplied.
+"""Which parts of a matrix are stored at all: the others need not be read, and where they are zero not be multiplied.
 
     cells    1 1 0 0        one bit a cell: a chunk of a Zarr array, a square of a sparse matrix
-             0 1 0 0        0: every element in it is zero, and nothing of it is stored
+             0 1 0 0        0: every element in it is zero, or the fill value of the array, and nothing of it is stored
              0 0 0 1        1: something is stored there, whatever its value
 
 The value is small enough to travel with every task: at most MOST_CELLS bits, compressed. Of a sparse matrix it also tells what its
@@ -56,6 +56,8 @@ class Occupancy:
     """Whether each cell that holds anything decodes as one whole chunk; otherwise as that at most, as where shards were not opened."""
     lines: LineBytes | None = None
     """What a block of a sparse matrix costs; None where cells are chunks."""
+    zero: bool = True
+    """Whether cells that hold nothing are zero; otherwise they have another value, and only reading them is saved."""
 
     @classmethod
     def of(cls, held: Flags, shape: Pair, cell: Pair, exact: bool = True, lines: LineBytes | None = None) -> "Occupancy":

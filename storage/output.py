@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -116,6 +117,11 @@ class OutputSpec:
         stops = np.minimum(np.arange(height, rows + height, height), rows)
         held = np.minimum(-(-stops // width) * width, cols)
         return int((np.diff(stops, prepend=0) * held).sum())
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes that are written, before compression."""
+        return self.elements * self.stored.itemsize
 
     @property
     def compression(self) -> Codec:

@@ -15,6 +15,7 @@ from storage.address import is_url
 from storage.beside import PROBE, held, parent_error, require_parent
 from storage.errors import BadInput, Refused
 from storage.folder import LocalFolder
+from storage.location import locate
 from storage.manifest import FOLDER
 from storage.publish import RENAME_EXCHANGE, UNSUPPORTED, rename_with
 from storage.staging import discard_rest
@@ -57,21 +58,13 @@ def check_space(out: Path, nbytes: int) -> None:
 
 
 def _check_apart(out: Path, given: Path) -> None:
-    """Compare by inode along both chains of parents, so that links and mounts hide nothing."""
-    target, source = Path(os.path.realpath(out.expanduser())), Path(os.path.realpath(given.expanduser()))
-    if _same(target, source):
+    target, source = locate(out), locate(given)
+    if target.key == source.key:
         raise BadInput(f"{out} is also the input {given}: choose another place for the result")
-    if any(_same(parent, source) for parent in target.parents):
+    if target.inside(source):
         raise BadInput(f"{out} lies inside the input {given}: choose another place for the result")
-    if any(_same(parent, target) for parent in source.parents):
+    if source.inside(target):
         raise BadInput(f"{out} contains the input {given}: choose another place for the result")
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one == other or one.samefile(other)
-    except OSError:
-        return False
 
 
 def _check_around(place: Path) -> None:

@@ -172,5 +172,5 @@ def _library() -> ModuleType:
     try:
         from storage import cipher  # noqa: PLC0415  an optional package
     except ImportError as error:
-        raise BadInput("sealed results need the package cryptography: pip install 'gemmflow[seal]'") from error
+        raise BadInput("sealed results need the package cryptography: pip install cryptography") from error
     return cipher

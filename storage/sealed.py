@@ -64,6 +64,10 @@ class SealedZarr:
         """Let the system fetch the slice's files, as they are."""
         self.plain.fetch_ahead(rows, cols)
 
+    def file_of(self, row: int, col: int) -> str:
+        """The chunk's file, as it is."""
+        return self.plain.file_of(row, col)
+
     def _read_piece(self, region: Block, piece: Piece) -> int:
         key = self.plain.keys.key(piece.chunk)
         buffer = borrow("read", self._buffer_bytes)

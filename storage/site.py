@@ -85,6 +85,10 @@ class Left(Protocol):
         """Its journal, oldest first; raises BadInput, CorruptData where that is damaged."""
         ...
 
+    def has_sums(self) -> bool:
+        """Whether partial sums of it are kept."""
+        ...
+
     def take_over(self, spec: OutputSpec, durability: Durability) -> "Held":
         """Go on with it; raises Refused where another one was faster."""
         ...

@@ -18,6 +18,7 @@ from storage.salvage import salvage
 from storage.seal import Seal
 from storage.settled import Decision, declare_codec, read_settled, settle
 from storage.staging import Durability, Found, Staging, Start, create_staging, discard, find_staging, is_published, take_over, taken_over
+from storage.sums import FOLDER as SUMS
 from storage.sums import keep_sum, read_sum
 from storage.sync import write_atomically
 from storage.write import Elements, WriteResult, write_block
@@ -90,6 +91,11 @@ class LocalLeft:
     def records(self) -> list[Record]:
         """Its journal."""
         return read_journal(self.found.folder / "journal", self.seal)
+
+    def has_sums(self) -> bool:
+        """Whether there is a file of partial sums."""
+        folder = self.found.folder / SUMS
+        return folder.is_dir() and any(folder.iterdir())
 
     def take_over(self, spec: OutputSpec, durability: Durability) -> tuple[Staging, Lease]:
         """Rename it to its next epoch and hold it."""

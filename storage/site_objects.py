@@ -131,6 +131,10 @@ class ObjectLeft:
         """Its journal."""
         return read_object_journal(self.found.folder.inside("journal"))
 
+    def has_sums(self) -> bool:
+        """Whether there is an object of partial sums."""
+        return next(self.found.folder.inside(SUMS).list(), None) is not None
+
     def take_over(self, spec: OutputSpec, durability: Durability) -> tuple[ObjectStaging, ObjectLease]:
         """Replace its lease and begin the next segment of its journal."""
         del durability  # what the service acknowledges is durable

@@ -97,6 +97,11 @@ class SparseNpz:
             _add(target, entries, (lines, within))
         return count * self.entry_bytes
 
+    def file_of(self, row: int, col: int) -> str:
+        """The one file."""
+        del row, col
+        return self.path
+
     def entries(self, lines: slice) -> Iterator[Entries]:
         """The entries of some lines, in the order of the file; raises CorruptData where the lines' ends make no sense."""
         for first in range(lines.start, lines.stop, LINES):

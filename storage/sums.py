@@ -1,6 +1,7 @@
 """Partial sums of a run that are kept until their tile is finished: files of the staging folder, whole or absent.
 
     sums/NAME    BLAKE3 of the content [32 bytes] | content        sealed where the result is
+    numbers      MARK | length of the codec's name | its name | the numbers as a chunk in that codec
 
 They save work, and nothing depends on them: what is missing, torn or changed is computed again.
 """
@@ -8,8 +9,12 @@ They save work, and nothing depends on them: what is missing, torn or changed is
 import contextlib
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from storage.behind import WriteBehind
 from storage.chain import Undecodable
+from storage.codecs import CODECS
 from storage.object_files import sealed_bytes, unsealed_bytes
 from storage.record import Digest
 from storage.staging import Staging, taken_over
@@ -17,6 +22,9 @@ from storage.sync import sync_folder, write_error
 
 FOLDER = "sums"
 DIGEST_BYTES = 32
+
+MARK = b"sums"
+"""What numbers start with; those of earlier states of this program do not, and are computed again."""
 
 
 def keep_sum(staging: Staging, name: str, content: bytes) -> None:
@@ -54,3 +62,23 @@ def without_digest(stored: bytes) -> bytes | None:
     """The content, None where its hash is another one."""
     content = stored[DIGEST_BYTES:]
     return content if stored[:DIGEST_BYTES] == bytes.fromhex(Digest(content).hexdigest()) else None
+
+
+def pack_numbers(values: NDArray[np.generic], codec: str) -> bytes:
+    """C-contiguous numbers as a content that says itself in which row of CODECS it is."""
+    body, checksum = CODECS[codec].parts(values)
+    return b"".join([MARK, bytes([len(codec)]), codec.encode(), body.data, checksum])
+
+
+def unpack_numbers(content: bytes, target: NDArray[np.generic]) -> bool:
+    """Fill the C-contiguous `target`; False, and anything in it, where the content is something else."""
+    start = len(MARK) + 1
+    end = start + content[len(MARK)] if content[: len(MARK)] == MARK and len(content) > start else 0
+    codec = CODECS.get(content[start:end].decode("ascii", "replace"))
+    if codec is None or not codec.installed:
+        return False
+    try:
+        codec.decode(np.frombuffer(content, np.uint8)[end:], target)
+    except Undecodable:
+        return False
+    return True

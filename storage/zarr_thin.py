@@ -9,6 +9,7 @@ index is read once, then only the chunks that the slice touches.
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from storage.folder import Folder, Opened
 from storage.grid import Piece, pieces
 from storage.matrix import Block
 from storage.shard import INDEX_COPIES, Index, Shards, Span
+
+FETCHED_SHARD_BYTES = 64 << 20
+"""Decoded bytes of a shard up to which it is fetched ahead."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,16 @@ class ThinZarr:
         return sum(self._read_piece(out[piece.target], piece) for piece in pieces(rows, cols, self._files))
 
     def fetch_ahead(self, rows: slice, cols: slice) -> None:
-        """Let the system fetch the slice's files, whole."""
+        """Let the system fetch the slice's files, whole; of shards only small ones, since few chunks of a large one may be needed."""
+        if self.shards and prod(self._files) * np.dtype(self.stored).itemsize > FETCHED_SHARD_BYTES:
+            return
         for piece in pieces(rows, cols, self._files):
             self.folder.fetch_ahead(self.keys.key(piece.chunk))
+
+    def file_of(self, row: int, col: int) -> str:
+        """The chunk's file, or the shard's."""
+        high, wide = self._files
+        return f"{self.folder}/{self.keys.key((row // high, col // wide))}"
 
     def _read_piece(self, region: Block, piece: Piece) -> int:
         key = self.keys.key(piece.chunk)
