@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from storage import default_chunks
-from tasks.cost import SECONDS_PER_FILE, passes_over_inputs, slab_costs
+from tasks.cost import SECONDS_PER_FILE
 from tasks.excess import excess_warning
 from tasks.fit import Fit
 from tasks.geometry import SlabCosts
 from tasks.job import Job
+from tasks.reads import passes_over_inputs, slab_costs
 from tasks.survey import Operand, Problem
 from tasks.units import format_bytes, format_seconds
 
@@ -35,7 +36,7 @@ def _worker_warning(job: Job, fit: Fit) -> str:
 def _chunk_warning(name: str, operand: Operand, costs: tuple[SlabCosts, SlabCosts], passes: float, fit: Fit) -> str:
     cost, better = costs
     excess = passes * (_seconds(operand, cost, fit) - _seconds(operand, better, fit)) / fit.way.workers
-    if not cost.whole_chunks or operand.sparse or excess < WORTH_SAYING * fit.cost.seconds:
+    if not cost.whole_chunks or operand.partial or excess < WORTH_SAYING * fit.cost.seconds:
         return ""
     rows, cols = _better_chunks(operand)
     stored = operand.matrix.chunks

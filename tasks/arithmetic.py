@@ -24,16 +24,16 @@ from dataclasses import dataclass
 from itertools import product
 from math import ceil, expm1, inf, log1p, sqrt
 
-import numpy as np
-
 from tasks.number_types import (
     HALF_SUBNORMAL,
+    LARGEST_EXPONENT,
     NARROW,
     SIGNIFICAND_BITS,
     SMALLEST_NORMAL,
     UNIT_ROUNDOFF,
     bits,
     fits,
+    is_integer,
     largest_sum,
     last_exact_integer,
     rounding,
@@ -134,11 +134,22 @@ class Arithmetic:
 
     def exact_for(self, k: int, inputs: tuple[str, str], device: str = "cpu") -> bool:
         """Whether every product of integer inputs of these types is exact: no partial sum can leave the exact integers."""
-        if self.slices > 1 or not all(np.dtype(name).kind in "iu" and fits(name, self.compute) for name in inputs):
+        if self.slices > 1 or not all(is_integer(name) and fits(name, self.compute) for name in inputs):
             return False
         largest = largest_sum(1, inputs)
         inside = min(last_exact_integer(self.inner), last_exact_integer(self.block_output[device]))
         return min(k, self.block or k) * largest <= inside and k * largest <= last_exact_integer(self.accumulate)
+
+    def may_overflow(self, k: int, inputs: tuple[str, str]) -> bool:
+        """Whether integers of these types may leave its range, by what the types hold alone; a power of two is left for rounding."""
+        if not all(map(is_integer, inputs)):
+            return False
+        blocks = [] if self.compute == "int8" or any(map(self.scales, inputs)) else [(self.inner, min(k, self.block or k))]
+        return any(
+            largest_sum(depth, inputs) >= 2 ** LARGEST_EXPONENT[held]
+            for held, depth in [*blocks, (self.accumulate, k)]
+            if held in LARGEST_EXPONENT
+        )
 
     def _vanishing(self, source: str, k: int) -> float:
         """What is lost of scaled lines that are too wide for the type, relative to their norms."""

@@ -11,10 +11,13 @@ from functools import cache
 from importlib import import_module
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 LARGEST = 2**31 - 1
 """Sizes and strides are 32-bit integers."""
+
+WIDE = ("SkylakeX", "Cooperlake", "SapphireRapids")
+"""Names of OpenBLAS's kernels in such vectors; processors of other makers are given one of them."""
 
 _POINTERS_OF_GEMM = 13
 _SCALAR: dict[torch.dtype, type[ctypes.c_float] | type[ctypes.c_double]] = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
@@ -50,6 +53,16 @@ def limit_threads(threads: int) -> None:
     """Let every BLAS of this process use so many threads from now on, scipy's among them."""
     load()
     threadpool_limits(limits=threads, user_api="blas")
+
+
+@cache
+def has_wide_vectors() -> bool:
+    """Whether scipy's BLAS computes in vectors of 512 bits here: then it is faster than torch's at products with a dozen columns.
+
+    (Measured on one machine, ns an element of the large operand: 0.34 beside 0.5; told to use 256 bits 0.6 beside 0.5.)
+    """
+    load()
+    return any(library.get("architecture") in WIDE for library in threadpool_info())
 
 
 def _storage(matrix: torch.Tensor) -> tuple[bytes, int]:

@@ -15,6 +15,11 @@ sqrt(2) (D / 3)^(3/2) of them instead of (D / 3)^(3/2), since a row serves both 
     elements >= max( mk + what is stored,
                      2 V / sqrt(2 S) - 2 p S,
                      sum of 3 (V / sqrt(2))^(2/3) )    for each share V
+
+Of A A, the square of one matrix, an element of it may stand on both sides. D elements of A and C allow 2 (D / 3)^(3/2) multiplications:
+Loomis-Whitney with the same 2 D / 3 elements for both sides, and D / 3 of C. So with V = mnk
+
+    elements >= max( mk + mn,  V / sqrt(S) - 2 p S,  sum of 3 (V / 2)^(2/3) )
 """
 
 from dataclasses import dataclass
@@ -68,6 +73,21 @@ def symmetric_bound_bytes(m: int, k: int, itemsizes: tuple[int, int], team: Team
     busy = min(team.workers, int(1 / team.largest_share))
     rest = max(0.0, 1 - busy * team.largest_share)
     shared = sum(times * 3 * (volume * share / sqrt(2)) ** (2 / 3) for times, share in ((busy, team.largest_share), (1, rest)))
+    return max(compulsory, int(max(streaming, shared) * min(itemsizes) * (1 - _ROUNDING)))
+
+
+def square_bound_bytes(edge: int, itemsizes: tuple[int, int], team: Team) -> int:
+    """Bytes for the square of a matrix with this edge; `itemsizes` are those of the matrix and of the product.
+
+    >>> square_bound_bytes(4, (4, 4), Team(1, 10**6, 1.0)) == 4 * (4 * 4 + 4 * 4)
+    True
+    """
+    compulsory, volume = edge * edge * sum(itemsizes), edge**3
+    elements = max(team.memory // min(itemsizes), 1)
+    streaming = volume / sqrt(elements) - 2 * team.workers * elements
+    busy = min(team.workers, int(1 / team.largest_share))
+    rest = max(0.0, 1 - busy * team.largest_share)
+    shared = sum(times * 3 * (volume * share / 2) ** (2 / 3) for times, share in ((busy, team.largest_share), (1, rest)))
     return max(compulsory, int(max(streaming, shared) * min(itemsizes) * (1 - _ROUNDING)))
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from statistics import median
 from time import perf_counter
 
-from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.cluster import Cluster
+from tasks.clusters import ClusterSpec, open_cluster
 from tasks.diary import recall_history
 from tasks.errors import GemmflowError
 from tasks.hardware import (
@@ -131,7 +132,7 @@ def _with_all_threads(cluster: Cluster, device: str, answers: Sequence[WorkerRat
     """One process for all cores, where that is another layout; near-ties go to the other one."""
     if device == "cuda" or len(answers) == 1:
         return []
-    answer = cluster.run_on_one(measure_threads, answers[0], device, usable_cores())
+    answer = cluster.run_on_one(measure_threads, answers[0], device, str(cache_folder()))
     return [_layout([answer], answer.threads)]
 
 

@@ -1,11 +1,12 @@
 """One way to do the job, before anyone knows whether it fits or pays: what the planner compares."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from storage import OutputSpec
 from tasks.arithmetic import Arithmetic
 from tasks.geometry import blocks
+from tasks.hands import hands_of
 from tasks.hardware import Layout
 from tasks.job import Durability
 from tasks.plan import Residency, TileShape
@@ -79,21 +80,25 @@ class Candidate:
         """Tiles, or parts of tiles, of the worker with most of them."""
         if self.parts > 1:
             return -(-self.tiles * self.parts // self.workers)
-        return max(map(len, self._telling_runs))
+        return self._most[0]
 
     @cached_property
     def imbalance(self) -> float:
         """Work of the worker that has most over the average: of the first two, who have no fewer tiles than any, or of some more."""
         if self.parts > 1:
             return self.least_imbalance * blocks(self.grid[2], self.parts) * self.parts / self.grid[2]
-        walk = self.walk
-        most = max(walk.work_before(run.stop) - walk.work_before(run.start) for run in self._telling_runs)
-        return max(1.0, self.workers * most / walk.work_before(len(walk)))
+        return self._most[1]
 
     @cached_property
-    def _telling_runs(self) -> list[range]:
-        walk = self.walk
-        return [walk.run_of(worker, self.workers) for worker in range(min(walk.telling_runs, self.workers))]
+    def _most(self) -> tuple[int, float]:
+        """`busiest` and `imbalance` of whole tiles."""
+        (m, _, n), edges = self.shape, (self.tile.rows, self.tile.cols)
+        return _most_of_all((m, n), edges, self.workers, self.residency == "B", self.symmetry)
+
+    @property
+    def hands(self) -> int:
+        """Threads of each worker that read and encode."""
+        return hands_of(self.device, self.layout.threads)
 
     @property
     def largest_share(self) -> float:
@@ -111,3 +116,13 @@ class Candidate:
 def with_slabs(way: Candidate, depth: int, kept: tuple[bool, bool]) -> Candidate:
     """The same tile edges, output and workers with other slabs."""
     return replace(way, tile=TileShape(way.tile.rows, way.tile.cols, depth), kept=kept)
+
+
+@lru_cache(maxsize=1 << 14)
+def _most_of_all(shape: tuple[int, int], edges: tuple[int, int], workers: int, by_columns: bool, symmetry: Symmetry) -> tuple[int, float]:
+    """Most tiles that a worker has, and most work over the average: slabs of any depth have the same."""
+    (m, n), (rows, cols) = shape, edges
+    walk = walk_for(((m, 1, n), TileShape(rows, cols, 1), (blocks(m, rows), blocks(n, cols), 1)), "B" if by_columns else "C", symmetry)
+    runs = [walk.run_of(worker, workers) for worker in range(min(walk.telling_runs, workers))]
+    most = max(walk.work_before(run.stop) - walk.work_before(run.start) for run in runs)
+    return max(map(len, runs)), max(1.0, workers * most / walk.work_before(len(walk)))

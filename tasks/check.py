@@ -6,7 +6,8 @@ What is accepted is what is stored. How large the arithmetic's error is, is esti
 computed from every value and not estimated at all. From before it, too, is what the rows look like beside each other.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import frexp, hypot, inf, prod
 
 import torch
 
@@ -41,8 +42,14 @@ class Sums:
     """Squared norm of the slabs of A that count in this tile alone (`tasks.sparsity`)."""
     owned_b: float = 0.0
     """The same of B."""
+    norms: tuple[float, float] = (0.0, 0.0)
+    """Frobenius norms of what of A and B counts in this tile, in the certificate: right even where squares are lost; NaN where unknown."""
     changed: bool = False
     """Whether a slab of A is no longer what it was when it was read."""
+    blocked: set[int] = field(default_factory=set[int])
+    """Columns that NaN or infinity in B reaches: their probes are zero."""
+    finest: float = inf
+    """The smallest step that storage may round rows of the tile to that are not here, where all must have one."""
 
     @classmethod
     def zero(cls, accumulator: torch.Tensor, probes: int) -> "Sums":
@@ -54,6 +61,10 @@ class Sums:
             torch.zeros(rows, dtype=torch.float64, device=device),
         )
 
+    def count(self, norm_a: float, norm_b: float) -> None:
+        """Add slabs with these norms to those that count."""
+        self.norms = hypot(self.norms[0], norm_a), hypot(self.norms[1], norm_b)
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -64,6 +75,8 @@ class Checked:
     square_residual: float
     """Mean over the Gaussian probes of the squared residual, before rounding for storage: what that changed is known, not estimated."""
     square_c0: float
+    norm_c0: float
+    """Frobenius norm of this tile of C0, right even where squares are lost."""
     rounded: Snapped
     """What rounding before storage did."""
     rows: Rows
@@ -83,7 +96,8 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
     wanted = probing.Wanted(norms=recipe.share > 0, clean=recipe.allow_nonfinite)
     seen = probing.apply(sums.accumulator, probes, wanted)
     room = _room(recipe, sums, added.row_squares)
-    rounded = _snap(recipe, sums.accumulator, (room, seen.row_squares), one_step=recipe.walk.is_diagonal(tile.row, tile.col))
+    finest = sums.finest if recipe.walk.is_diagonal(tile.row, tile.col) else None
+    rounded = _snap(recipe, sums.accumulator, (room, seen.row_squares), finest)
     stored = seen if rounded.exponent is None else probing.apply(sums.accumulator, probes, replace(wanted, norms=False))
     expected = recipe.alpha * sums.residual + recipe.beta * added.product
     residual = _residual(expected, stored, affected)
@@ -98,6 +112,7 @@ def check(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected
         worst=float(worst.nan_to_num(nan=torch.inf)),
         square_residual=float(before[:, : recipe.probes].square().sum()) / recipe.probes,
         square_c0=float(added.row_squares.sum()),
+        norm_c0=added.norm,
         rounded=rounded,
         rows=NOT_COMPARED if overflow else _rows(recipe, sums, before, added.row_squares, affected),
         overflow=overflow,
@@ -142,15 +157,22 @@ def _safe(norms: torch.Tensor) -> torch.Tensor:
     return torch.where(norms >= LEAST_SAFE_NORM, norms, 0.0)
 
 
-def _snap(recipe: Recipe, values: torch.Tensor, known: tuple[torch.Tensor, torch.Tensor], one_step: bool) -> Snapped:
+def finest_step(recipe: Recipe, tile: Tile, sums: Sums, probes: torch.Tensor, affected: Affected) -> float:
+    """The smallest step that storage may round any of these rows to. Finishes the accumulator."""
+    added = finish(recipe, tile, sums.accumulator, probes, affected)
+    seen = probing.apply(sums.accumulator, probes, probing.Wanted(norms=True, clean=recipe.allow_nonfinite))
+    return float(step_limits(_room(recipe, sums, added.row_squares), seen.row_squares, sums.accumulator.shape[1]).amin())
+
+
+def _snap(recipe: Recipe, values: torch.Tensor, known: tuple[torch.Tensor, torch.Tensor], finest: float | None) -> Snapped:
     """Round each row within its room, in place; all of a symmetric tile to the finest of its steps, so that it stays symmetric.
 
-    `known` are the rows' room and their squared norms.
+    `known` are the rows' room and their squared norms, `finest` is that of its other rows; None where each has its own.
     """
     if recipe.share == 0:
         return untouched(values)
     limits = step_limits(*known, values.shape[1])
-    return snap(values, limits.amin().expand_as(limits) if one_step else limits, recipe.staging.spec.dtype)
+    return snap(values, limits if finest is None else limits.amin().clamp(max=finest).expand_as(limits), recipe.staging.spec.dtype)
 
 
 def thresholds(recipe: Recipe, sums: Sums, probes: torch.Tensor, squares_c0: torch.Tensor) -> torch.Tensor:
@@ -170,8 +192,17 @@ def stored_thresholds(recipe: Recipe, sums: Sums, probes: torch.Tensor, squares_
 
 
 def _relative(recipe: Recipe, norms_a: torch.Tensor, norm_b: float, norms_c0: torch.Tensor) -> torch.Tensor:
-    """What the error of each row is relative to."""
-    return abs(recipe.alpha) * norms_a * norm_b + abs(recipe.beta) * norms_c0
+    """What the error of each row is relative to: infinite only where it is too large, and not on the way."""
+    return times(norms_a, (abs(recipe.alpha), norm_b)) + abs(recipe.beta) * norms_c0
+
+
+def times(values: torch.Tensor, factors: tuple[float, ...]) -> torch.Tensor:
+    """Values times these factors, of which nothing overflows or vanishes on the way."""
+    mantissas, exponents = torch.frexp(values)
+    known, shifts = zip(*map(frexp, factors), strict=True)
+    exponents = exponents + sum(shifts)
+    half = exponents // 2
+    return (mantissas * prod(known)) * torch.exp2(half.double()) * torch.exp2((exponents - half).double())
 
 
 def _tail(recipe: Recipe) -> float:

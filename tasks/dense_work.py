@@ -12,10 +12,16 @@ def work_of(problem: Problem, way: Candidate, cut: Cut | None = None) -> Work:
     sparsity, tile = sparsity_of(problem), way.tile
     if sparsity is not None:
         return sparsity.work(cut or (tile.rows, tile.cols, tile.depth))
+    if way.symmetry != "none":
+        return _of_triangle(way)
+    (m, k, n), (gm, gn, slabs) = way.shape, way.grid
+    passed = m * gn * k, n * gm * k
+    return Work(2 * k * m * n, passed, k * n, m * n * slabs, way.tiles * slabs, m * n, passed)
+
+
+def _of_triangle(way: Candidate) -> Work:
     (m, k, n), walk, slabs = way.shape, way.walk, way.grid[2]
-    rows, cols = walk.lines
-    whole = way.symmetry == "none"
-    elements = m * n if whole else walk.elements_before(len(walk))
+    (rows, cols), elements = walk.lines, walk.elements_before(len(walk))
     return Work(
         flops=2 * k * walk.products,
         passed=(rows * k, cols * k),
@@ -23,7 +29,7 @@ def work_of(problem: Problem, way: Candidate, cut: Cut | None = None) -> Work:
         accumulated=elements * slabs,
         slabs=len(walk) * slabs,
         elements=elements,
-        converted=(rows * k, (cols if whole else cols - m) * k),
+        converted=(rows * k, (cols - m) * k),
     )
 
 

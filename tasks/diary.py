@@ -35,10 +35,11 @@ def recall_history(fingerprint: str) -> tuple[Past, ...]:
 
 
 def note(report: "Report") -> None:
-    """Remember a run that did all of its work at once, and nothing twice."""
+    """Remember a run that did all of its work at once, and nothing twice, by a plan that was made for this hardware."""
     run, outcome = report.run, report.outcome
     repeated = outcome.resumed or outcome.retried or outcome.missed
-    if not is_on() or repeated or report.clock.seconds < SHORTEST or run.hardware.fingerprint == "":
+    elsewhere = run.plan.rates not in ("", run.hardware.fingerprint)
+    if not is_on() or repeated or elsewhere or report.clock.seconds < SHORTEST or run.hardware.fingerprint == "":
         return
     past = past_of(run.plan.predicted, report.clock.seconds, report.measured.lanes)
     runs = (*recall_history(run.hardware.fingerprint), past)[-RECENT:]

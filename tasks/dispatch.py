@@ -13,6 +13,7 @@ from distributed import Client, Future, as_completed
 from tasks.outcome import Measurement, Part
 from tasks.recipe import Recipe
 from tasks.remote import compute_part, compute_tile, finish_tile
+from tasks.short_logs import as_one_span
 from tasks.walk import Tile
 
 _T = TypeVar("_T")
@@ -47,8 +48,9 @@ class Flight:
 class Air:
     """The tiles that are out."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, priority: int = 0) -> None:
+        """`priority`: what waits on a worker is taken in this order, highest first, whichever run sent it."""
+        self._client, self._priority = client, priority
         self._flights: dict[object, Flight] = {}
         """By the future's key."""
         self._parts: dict[object, tuple[int, int]] = {}
@@ -59,7 +61,7 @@ class Air:
 
     def send(self, errand: Errand, workers: Sequence[str]) -> None:
         """Submit a tile, meant for the first of these workers; its parts for all of them in turn."""
-        flight = _submitted(self._client, errand, workers)
+        flight = self._submitted(errand, workers)
         self._flights[flight.future.key] = flight
         self._parts |= {future.key: (flight.index, part) for part, future in enumerate(flight.parts)}
         self.load[flight.worker] += 1
@@ -92,14 +94,16 @@ class Air:
         """Take back what is out; parts go with the tile that nobody wants any more."""
         self._client.cancel([flight.future for flight in list(self._flights.values())])
 
+    def _submitted(self, errand: Errand, workers: Sequence[str]) -> Flight:
+        recipe, tile, attempt = errand.recipe, errand.tile, errand.attempt
+        if recipe.parts == 1:
+            return Flight(self._submit(workers[0], compute_tile, recipe, tile, attempt), (), tile.index, workers[0])
+        crew = [workers[part % len(workers)] for part in range(recipe.parts)]
+        parts = tuple(self._submit(worker, compute_part, recipe, tile, part, attempt) for part, worker in enumerate(crew))
+        return Flight(self._submit(workers[0], finish_tile, recipe, tile, attempt, *parts), parts, tile.index, workers[0])
 
-def _submitted(client: Client, errand: Errand, workers: Sequence[str]) -> Flight:
-    recipe, tile, attempt = errand.recipe, errand.tile, errand.attempt
-    if recipe.parts == 1:
-        return Flight(_submit(client, workers[0], compute_tile, recipe, tile, attempt), (), tile.index, workers[0])
-    parts = tuple(_submit(client, workers[part % len(workers)], compute_part, recipe, tile, part, attempt) for part in range(recipe.parts))
-    return Flight(_submit(client, workers[0], finish_tile, recipe, tile, attempt, *parts), parts, tile.index, workers[0])
-
-
-def _submit(client: Client, worker: str, function: Callable[..., _T], *arguments: object) -> "Future[_T]":
-    return client.submit(function, *arguments, workers=[worker], allow_other_workers=True, pure=False, retries=0)
+    def _submit(self, worker: str, function: Callable[..., _T], *arguments: object) -> "Future[_T]":
+        with as_one_span():
+            return self._client.submit(
+                function, *arguments, workers=[worker], allow_other_workers=True, priority=self._priority, pure=False, retries=0
+            )

@@ -3,8 +3,7 @@
     queues --> window of WINDOW tiles a worker --> measurement --> journal, progress, next tile for that worker
 
 A future is released as soon as its record is here: what Dask no longer holds, a dead worker cannot make it compute again.
-The journal is synced every SYNC_SECONDS: a power failure costs the tiles in flight and those recorded since; a killed process
-costs the tiles in flight alone.
+Beside the loop `tasks.watch` syncs the journal and looks who is there.
 A tile that its probes refuse, that stands out or that misses what was asked is computed once more, elsewhere and from fresh buffers:
 `tasks.doubts` rules what becomes of it, `tasks.ascent` in which arithmetic. A tile whose worker died is given to another. Nothing
 else is retried: bad input stays bad. What stands out was recorded when it landed, so that is taken back in the journal first.
@@ -13,38 +12,38 @@ else is retried: bad input stays bad. What stands out was recorded when it lande
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import cycle
-from threading import Event, Thread
 from time import monotonic, sleep
 
 from distributed import CancelledError, KilledWorker
+from distributed.comm.core import CommClosedError
 
 from storage import OpenJournal
 from tasks.alarm import yard_of
 from tasks.ascent import Ascent
-from tasks.clusters import Cluster
+from tasks.cluster import Cluster
 from tasks.dispatch import Air, Errand, Flight
 from tasks.doubts import Doubts
 from tasks.errors import NotCertified, WorkersLost
+from tasks.in_time import in_time
+from tasks.narrow import narrowed
 from tasks.outcome import Measurement, Outcome, Progress
-from tasks.prepare import Run
+from tasks.prepare import Run, greet
 from tasks.progress import Estimate
 from tasks.pulse import hang_up, listen
 from tasks.remote import release
 from tasks.resume import retract_record, tile_record
+from tasks.roster import Roster, most_workers
+from tasks.units import format_bytes
 from tasks.walk import Queues
+from tasks.watch import ALONE_SECONDS, Watch
 
 WINDOW = 2
 """Tiles of a worker in flight: one runs, the next is there already."""
 
 MOST_DEATHS = 3
 """Times that one tile may lose its worker."""
-
-SYNC_SECONDS = 1.0
-"""At most this much recorded work is not yet durable against a power failure."""
-
-ALONE_SECONDS = 20.0
-"""How long a run waits without any worker."""
 
 RELEASE_SECONDS = 2.0
 """How long the workers may take to free their buffers at the end."""
@@ -59,26 +58,37 @@ class Drive:
         self.run, self.cluster, self.journal, self.observe = run, cluster, journal, observe
         self.recipe = run.recipe
         self.ascent = Ascent(run.plan, self.recipe, run.resumed)
-        self.workers = cluster.workers[: run.plan.workers]
+        self.roster = Roster(cluster, (run.plan.workers, most_workers(run.plan, run.job.workers)), partial(greet, run))
         self.pilots = [index for index in run.pending if index in self.ascent.pilots]
         waiting = [index for index in run.pending if index not in self.ascent.pilots]
-        self.queues = Queues(waiting, list(self.workers), self.recipe.walk.weights(waiting, len(self.workers)))
-        self.air = Air(cluster.client)
+        workers = self.roster.workers
+        self.queues = Queues(waiting, workers, self.recipe.walk.weights(waiting, len(workers)))
+        self.air = Air(cluster.client, run.job.priority)
         self.deaths: Counter[int] = Counter()
         self.missed: list[Measurement] = []
         """Tiles that were computed again in a better arithmetic, oldest first."""
+        self.doubted: list[Measurement] = []
+        """Computations that were in doubt, and are not the product's."""
         self.again: Counter[int] = Counter()
         """Times that a tile was computed again because it was in doubt."""
         self.retracted: set[int] = set()
+        self.narrowed = max((tile.narrowed for tile in run.resumed), default=0)
+        """Steps by which the tiles that follow need less memory than planned: so many were needed by one."""
         self.done = {tile.index: tile for tile in run.resumed}
         self.doubts = Doubts(yard_of(run.plan), run.resumed)
         self.estimate = Estimate(run.plan, run.problem, run.resumed, len(run.pending))
-        self.over = Event()
+        self.watch = Watch(run, journal, self.roster, self.air.cancel)
+        self.died_early = cluster.new_deaths()
 
     @property
     def lost(self) -> bool:
         """Whether another run has taken the folder over."""
         return self.run.lease is not None and self.run.lease.lost.is_set()
+
+    @property
+    def finished_nothing(self) -> bool:
+        """Whether no tile was ever recorded, and no partial sums are kept."""
+        return not self.done and not self.retracted and not self.narrowed and self.run.plan.parts == 1
 
     @property
     def left(self) -> int:
@@ -88,27 +98,31 @@ class Drive:
     def to_the_end(self) -> Outcome:
         """Compute what is pending; raises what `tasks.run.multiply` does."""
         started = monotonic()
-        Thread(target=self._watch, name="workers watch", daemon=True).start()
+        self.watch.start()
         listen(self.cluster.client, self.recipe.run_id, self.estimate.hear)
         self._fly_pilots()
         if not self.left:
             self._look(None)
         for _ in range(WINDOW):
-            for worker in self.workers:
+            for worker in self.roster.workers:
                 self._send_next(worker)
         for flight in self.air.landing(self._part_landed, self._waiting):
             self._send_next(self._land(flight))
+            self._receive()
         if self.left:
             raise WorkersLost(f"{self.left} tiles were never computed: no worker is left")
         self.journal.sync()
         every = tuple(self.done[index] for index in sorted(self.done))
         retried = self.deaths.total() + self.again.total() + len(self.missed)
         missed = self.ascent.climbed(every)
-        return Outcome(every, monotonic() - started, retried, len(self.run.resumed), missed, self.doubts.retired)
+        came = self.roster.joined, tuple(self.roster.refused.values()), self.died_early
+        self.cluster.new_deaths()  # those that died meanwhile are no loss of the next run on these workers
+        repeated = (*self.missed, *self.doubted)
+        return Outcome(every, monotonic() - started, retried, len(self.run.resumed), missed, self.doubts.retired, *came, repeated)
 
     def _fly_pilots(self) -> None:
         """Compute the first tiles, and find out where the others start; what missed is then computed again."""
-        for index, worker in zip(self.pilots, cycle(self.workers), strict=False):
+        for index, worker in zip(self.pilots, cycle(self.roster.workers), strict=False):
             self._send(index, worker)
         for flight in self.air.landing(self._part_landed, self._waiting):
             self._land(flight)
@@ -119,28 +133,12 @@ class Drive:
 
     def stop(self) -> None:
         """Take back what is still out, and free the workers' buffers."""
-        self.over.set()
+        self.watch.end()
         with suppress(Exception):
             hang_up(self.cluster.client, self.recipe.run_id)
         with suppress(Exception):
             self.air.cancel()
-            self.cluster.client.run(release, callback_timeout=RELEASE_SECONDS)
-
-    def _watch(self) -> None:
-        """Sync the journal, and cancel what is out when it can come to nothing: no worker is left, or the folder is lost.
-
-        Dask offers a waiting task to a new worker only if it was meant for that worker, even where others are allowed.
-        """
-        known, seen = set(self.cluster.workers), monotonic()
-        while not self.over.wait(SYNC_SECONDS):
-            with suppress(Exception):
-                if self.recipe.staging.durability == "power":
-                    self.journal.sync()  # what fails here fails again where the next tile is recorded
-                alive = set(self.cluster.workers)
-                replaced = bool(alive) and known.isdisjoint(alive)
-                known, seen = (alive, monotonic()) if alive else (known, seen)
-                if replaced or self.lost or monotonic() - seen > ALONE_SECONDS:
-                    self.air.cancel()
+            in_time(self.cluster.client.loop, lambda: self.cluster.client.run(release), RELEASE_SECONDS)
 
     def _send_next(self, worker: str) -> None:
         fit = self.doubts.fit([worker])
@@ -149,12 +147,12 @@ class Drive:
             self._send(index, worker)
 
     def _send(self, index: int, worker: str) -> None:
-        errand = Errand(self.ascent.recipe(index), self.recipe.walk[index], int(index in self.again))
+        errand = Errand(narrowed(self.ascent.recipe(index), self.narrowed), self.recipe.walk[index], int(index in self.again))
         self.air.send(errand, self._round(worker))
 
     def _round(self, first: str) -> list[str]:
         """The workers in turn, this one first: parts of a tile go round them."""
-        fit = self.doubts.fit(self.workers)
+        fit = self.doubts.fit(self.roster.workers)
         place = fit.index(first) if first in fit else 0
         return [first, *fit[place + 1 :], *fit[:place]]
 
@@ -164,17 +162,26 @@ class Drive:
         self.observe(self.estimate.after_part(index, first))
 
     def _waiting(self) -> None:
+        self._receive()
         if self.estimate.has_news:
             self.observe(self.estimate.now())
+
+    def _receive(self) -> None:
+        """Give tiles to workers that joined, unless first tiles are still out."""
+        for worker in () if self.pilots else self.roster.arrived():
+            self._send_next(worker)
 
     def _land(self, flight: Flight) -> str:
         """Book a finished tile; returns the worker that is free now."""
         try:
             measurement: Measurement = flight.future.result()
+        except CommClosedError as error:
+            raise self.cluster.gone() from error
         except (KilledWorker, CancelledError) as error:
             return self._lost(flight.index, error)
         finally:
             self.air.over(flight)  # only now: a record that died with its worker is waited for like any other
+        self.narrowed = max(self.narrowed, measurement.narrowed)
         if self.doubts.confirms_miss(measurement):
             self._miss(measurement)
             return measurement.worker
@@ -182,7 +189,7 @@ class Drive:
         if record is not None:
             self._accept(record)
         else:
-            self._compute_again(measurement.index)
+            self._compute_again(measurement)
         self._look(record)
         return measurement.worker
 
@@ -207,11 +214,13 @@ class Drive:
             self.retracted.add(suspect.index)
             del self.done[suspect.index]
             self.ascent.repeat(suspect)
-            self._compute_again(suspect.index)
+            self._compute_again(suspect)
         if self.doubts.retired:
             self._fit()
 
-    def _compute_again(self, index: int) -> None:
+    def _compute_again(self, doubted: Measurement) -> None:
+        index = doubted.index
+        self.doubted.append(doubted)
         self.again[index] += 1
         self._send(index, self.doubts.next_for(index, self._fit()))
 
@@ -228,12 +237,21 @@ class Drive:
     def _lost(self, index: int, error: BaseException) -> str:
         if self.lost:
             raise self.run.hold.taken_over()
-        self.deaths[index] += 1
+        self.deaths[index] += error.allowed_failures + 1 if isinstance(error, KilledWorker) else 1  # Dask has tried so often itself
         fit = self._fit()
         if self.deaths[index] > MOST_DEATHS:
-            raise WorkersLost(f"tile {index} lost its worker {self.deaths[index]} times ({error}): see why, memory first")
+            raise WorkersLost(self._killer(index, error))
         self._send(index, fit[index % len(fit)])
         return fit[index % len(fit)]
+
+    def _killer(self, index: int, error: BaseException) -> str:
+        """Which tile kills workers, and the likeliest cause."""
+        last = f", last {error.last_worker.address}" if isinstance(error, KilledWorker) else ""
+        each = format_bytes(self.run.plan.predicted.peak_memory_bytes / self.run.plan.workers)
+        return (
+            f"tile {index} lost its worker {self.deaths[index]} times{last}; where they were killed for their memory, start them with a "
+            f"limit well above {each} each or with none (--memory-limit 0), or run with a smaller --memory: their logs say which it was"
+        )
 
     def _living(self) -> tuple[str, ...]:
         """The workers that are there, after a while if all of them are just being replaced."""

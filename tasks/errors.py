@@ -14,12 +14,28 @@ __all__ = [
     "DamageFound",
     "DiskFull",
     "GemmflowError",
+    "InputsChanged",
     "Interrupted",
+    "MachineChanged",
     "NonFinite",
     "NotCertified",
+    "OutOfMemory",
     "Refused",
+    "TooLittleMemory",
     "WorkersLost",
 ]
+
+
+class TooLittleMemory(Refused):
+    """No plan fits in the memory that the job may use."""
+
+
+class InputsChanged(Refused):
+    """An input is not what it was when the plan that is to be followed was made."""
+
+
+class MachineChanged(Refused):
+    """The workers lack what the plan that is to be followed counts on."""
 
 
 class NonFinite(GemmflowError):
@@ -30,6 +46,12 @@ class NonFinite(GemmflowError):
 
 class WorkersLost(GemmflowError):
     """Workers died while they held tiles, more often than a run tolerates."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class OutOfMemory(GemmflowError):
+    """A worker has not the memory for the smallest piece of a tile."""
 
     exit_code: ClassVar[int] = 1
 

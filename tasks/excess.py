@@ -9,9 +9,9 @@ bytes moved =  A, B and C, each once           nobody can do with less
 
 from dataclasses import dataclass
 
-from tasks.cost import planned_reads, slab_costs
 from tasks.fit import Fit
 from tasks.geometry import SlabCosts
+from tasks.reads import planned_reads, slab_costs
 from tasks.survey import Operand, Problem
 from tasks.units import format_bytes
 from tasks.wording import plural
@@ -76,10 +76,10 @@ class Excess:
 
 
 def excess_of(problem: Problem, fit: Fit) -> Excess:
-    """The bytes of a candidate by cause; of operands that are not sparse."""
+    """The bytes of a candidate by cause; of operands of which all is stored."""
     costs, by_operand = slab_costs(problem, fit.way), planned_reads(problem, fit.way).by_operand
     operands = list(zip("AB", (problem.a, problem.b), costs, by_operand, strict=True))
-    if problem.symmetry != "none":  # B is A turned, and what is read of either is read of one matrix
+    if problem.of_one_matrix:  # what is read as either is read of one matrix
         operands = [("A", problem.a, costs[0], sum(by_operand))]
     readings = tuple(_reading(name, operand, cost, nbytes) for name, operand, cost, nbytes in operands)
     return Excess(readings, fit.cost.bytes_written, 2 * fit.cost.bytes_of_parts)
@@ -87,7 +87,7 @@ def excess_of(problem: Problem, fit: Fit) -> Excess:
 
 def excess_warning(problem: Problem, fit: Fit, least: int) -> str:
     """Why so much more than the `least` bytes are moved, causes in order of size; empty where it is not much more."""
-    if problem.sparse or fit.cost.bytes_moved < WORTH_EXPLAINING * least:
+    if problem.partial or fit.cost.bytes_moved < WORTH_EXPLAINING * least:
         return ""
     excess = excess_of(problem, fit)
     causes = (

@@ -26,7 +26,7 @@ from storage.output import OutputSpec
 from storage.sync import write_error
 from tasks.errors import BadInput, Refused
 from tasks.prepare import new_run_id
-from tasks.resume import EXPORT, began_as
+from tasks.resume import EXPORT, began_as, finished_nothing
 from tasks.units import format_bytes, format_seconds
 from tasks.wording import plural
 
@@ -100,7 +100,7 @@ def _begin(plain: Path, spec: OutputSpec) -> Staging:
     left = find_staging(plain)
     if left is not None:
         require_free(left)
-        if not began_as(EXPORT, left):
+        if not (began_as(EXPORT, left) or finished_nothing(plain)):
             raise Refused(f"{plain} has an unfinished run in {left.folder}: finish it, or remove it with gemmflow clean {plain}")
         discard(left)
     sweep(plain)

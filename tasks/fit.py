@@ -27,6 +27,11 @@ class Need:
     device_bytes: int
 
     @property
+    def allocated(self) -> int:
+        """Bytes of one worker beyond interpreter and libraries."""
+        return self.host_bytes - self.way.layout.base_bytes
+
+    @property
     def total_bytes(self) -> int:
         """All workers."""
         return self.host_bytes * self.way.workers
@@ -76,6 +81,6 @@ class Bar:
         """Price that is never enough."""
         return self.price if self.nbytes else self.faster
 
-    def admits(self, price: float, cost: Cost) -> bool:
+    def admits(self, price: float, bytes_moved: float) -> bool:
         """Whether so little is paid for so few bytes."""
-        return price < self.faster or (price < self.price and cost.bytes_moved < self.nbytes)
+        return price < self.faster or (price < self.price and bytes_moved < self.nbytes)

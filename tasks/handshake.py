@@ -11,13 +11,18 @@ import importlib.util
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from storage import Matrix, Seal, open_matrix, read_token
 from tasks.errors import ClusterMismatch, GemmflowError
+from tasks.hearing import Audience
+from tasks.in_time import in_time
+from tasks.ladder import SATURATING
+from tasks.remote import wrong_kernels
 
 if TYPE_CHECKING:
-    from tasks.clusters import Cluster
+    from tasks.cluster import Cluster
+    from tasks.plan import Plan
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,15 +35,22 @@ LIBRARIES = ("torch", "numpy", "zarr", "numcodecs")
 
 
 def check_workers(cluster: "Cluster") -> None:
-    """Raise ClusterMismatch, naming the worker, unless every worker has this Python, this code and these libraries."""
+    """Raise ClusterMismatch, naming the worker, unless every worker has this Python, this code and these libraries.
+
+    Processes that were started here are asked once; whoever starts others may exchange them between two runs.
+    """
+    if cluster.own and cluster.greeted.issuperset(cluster.workers):
+        return
     _check_python(_ask(cluster, platform.python_version))
     for package in ("tasks", "storage", "tasks.handshake"):
         _check_module(package, _ask(cluster, importlib.util.find_spec, package))
     mine = describe_code()
-    for address, theirs in _ask(cluster, describe_code).items():
+    answers = _ask(cluster, describe_code)
+    for address, theirs in answers.items():
         if isinstance(theirs, BaseException):
             raise ClusterMismatch(f"worker {address} imports another package named tasks ({_line(theirs)}): {_ADVICE}")
         _check_code(address, mine, theirs)
+    cluster.greeted |= answers.keys()
 
 
 def check_files(cluster: "Cluster", token_path: str | Path, token: str, matrices: Sequence[Matrix]) -> None:
@@ -55,6 +67,20 @@ def check_seal(cluster: "Cluster", seal: Seal) -> None:
     for address, complaint in _ask(cluster, try_seal, seal).items():
         if complaint is not None:
             raise ClusterMismatch(f"worker {address}: {_line(complaint) if isinstance(complaint, BaseException) else complaint}")
+
+
+def check_kernels(cluster: "Cluster", plan: "Plan") -> None:
+    """Raise ClusterMismatch, naming worker and arithmetic, unless what the plan multiplies integers with is right on every worker.
+
+    The plan may come from a calibration, or an unfinished run, of another processor than this worker's.
+    """
+    keys = tuple((rung.arithmetic, plan.device, rung.kernel) for rung in plan.rungs if rung.arithmetic in SATURATING)
+    if not keys:
+        return
+    for address, wrong in _ask(cluster, wrong_kernels, keys).items():
+        if wrong:
+            what = _line(wrong) if isinstance(wrong, BaseException) else f"multiplies wrongly in {', '.join(wrong)}"
+            raise ClusterMismatch(f"worker {address} {what}: its processor has no VNNI or AMX, use --precision float64 or another worker")
 
 
 def try_seal(seal: Seal) -> str | None:
@@ -105,8 +131,7 @@ _ADVICE = "install the same gemmflow there and start the worker again"
 def _ask(cluster: "Cluster", function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> dict[str, R | BaseException]:
     """Each worker's answer or exception, by address; the function runs beside any task, so busy workers answer too."""
     try:
-        answers = cluster.client.run(function, *args, on_error="return", callback_timeout=ANSWER_SECONDS, **kwargs)
-        return cast("dict[str, R | BaseException]", answers)
+        return cluster.ask(lambda workers: Audience(cluster, workers, ANSWER_SECONDS).hear(function, *args, **kwargs))
     except TimeoutError:
         raise ClusterMismatch(f"worker {_silent_worker(cluster)} did not answer within {ANSWER_SECONDS:.0f} s: {_ADVICE}") from None
 
@@ -114,7 +139,7 @@ def _ask(cluster: "Cluster", function: Callable[P, R], *args: P.args, **kwargs: 
 def _silent_worker(cluster: "Cluster") -> str:
     for address in cluster.workers:
         try:
-            cluster.client.run(platform.node, workers=[address], callback_timeout=1)
+            in_time(cluster.client.loop, lambda address=address: cluster.client.run(platform.node, workers=[address]), 1)
         except TimeoutError:
             return address
     return f"at {cluster.address}"

@@ -20,12 +20,19 @@ from tasks.history import Past
 from tasks.ladder import ARITHMETICS
 from tasks.units import format_bytes
 
-CALIBRATION_VERSION = 11
+CALIBRATION_VERSION = 14
 
 THICK, THIN = 1024, 32
 """Shortest edges of the two blocks that are multiplied to measure a kernel."""
 
-TOLD = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+TOLD = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+)
 """Variables by which libraries are told what the processor can do, whatever it can."""
 
 KERNEL_TIE = 0.02
@@ -48,6 +55,8 @@ class Rates:
     """Bytes/s of a file written and synced to disk."""
     write_unsynced: float
     """Bytes/s of a file written and left to the page cache."""
+    uncached: float
+    """Bytes/s of files that are read and are not in the page cache."""
     copy: float
     """Bytes/s through memory, reads and writes together."""
     touch: float
@@ -68,7 +77,8 @@ class Rates:
 
     def speed(self, arithmetic: str, edge: int) -> float:
         """FLOP/s of that library on such blocks."""
-        return self._speeds(arithmetic, edge)[self.kernel(arithmetic, edge)]
+        speeds = self._speeds(arithmetic, edge)
+        return speeds[_first_of_the_fastest(speeds)]
 
     def _speeds(self, arithmetic: str, edge: int) -> dict[str, float]:
         """Seconds a FLOP are a + b / edge up to THICK, through the two that were measured."""
@@ -171,20 +181,37 @@ def usable_cores() -> int:
 @cache
 def processor_name() -> str:
     """The model name that the kernel reports."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+@cache
+def instructions() -> str:
+    """The sets of instructions that the kernel reports: a virtual machine's name for its processor says nothing of them."""
+    return _cpuinfo("flags") or _cpuinfo("Features")
+
+
+def _cpuinfo(key: str) -> str:
+    """The first processor's value; empty where there is none."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
+        if line.startswith(key):
             return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def host_fingerprint(device: str) -> str:
     """Hash of what the measured rates depend on."""
-    libraries = [f"{name} {metadata.version(name)}" for name in ("gemmflow", "torch", "numpy", "scipy", "numcodecs", "distributed")]
+    libraries = _libraries()
     codecs = [name for name, codec in CODECS.items() if codec.installed]
-    machine = [device, processor_name(), usable_cores(), installed_memory() >> 28]
+    machine = [device, processor_name(), instructions(), usable_cores(), installed_memory() >> 28]
     told = [os.environ.get(name) for name in TOLD]
     facts = [CALIBRATION_VERSION, *machine, *told, platform.python_version(), *libraries, *codecs]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+@cache
+def _libraries() -> list[str]:
+    """Names and versions of what computes; they are read from files, and this process has loaded or will load what lies there now."""
+    return [f"{name} {metadata.version(name)}" for name in ("gemmflow", "torch", "numpy", "scipy", "numcodecs", "distributed")]
 
 
 def cache_folder() -> Path:
@@ -194,15 +221,17 @@ def cache_folder() -> Path:
 
 
 _HARDWARE = TypeAdapter(Hardware)
+_UNWRITTEN: dict[str, Hardware] = {}
+"""Calibrations of this process that no file holds, by fingerprint: a run asks more than once."""
 
 
 def remember(hardware: Hardware) -> None:
-    """Store a calibration under its fingerprint; a cache that cannot be written is no error."""
+    """Store a calibration under its fingerprint; where the cache cannot be written, this process remembers it."""
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
         write_atomically(_path(hardware.fingerprint), _HARDWARE.dump_json(hardware, indent=1))
     except OSError:
-        return
+        _UNWRITTEN[hardware.fingerprint] = hardware
 
 
 def recall(fingerprint: str) -> Hardware | None:
@@ -210,7 +239,7 @@ def recall(fingerprint: str) -> Hardware | None:
     try:
         return _HARDWARE.validate_json(_path(fingerprint).read_bytes())
     except (OSError, ValidationError):
-        return None
+        return _UNWRITTEN.get(fingerprint)
 
 
 def describe(hardware: Hardware) -> str:

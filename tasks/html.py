@@ -1,17 +1,13 @@
 """The report as one HTML file that needs nothing else: no network, no script, charts inline, light and dark, print and phone."""
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from tasks.charts import charts
 from tasks.hardware import describe
+from tasks.pages import Figure, page, sized
 from tasks.report import Report
-from tasks.summary import choice_rows, codec_rows, comparison, plan_row, rounding_rows, sampled_rows, stored_line
+from tasks.summary import choice_rows, codec_rows, comparison, drift_rows, plan_row, rounding_rows, sampled_rows, stored_line
 from tasks.units import format_bytes, format_count, format_seconds
 from tasks.wording import asked, bound, confidence, formula, power_of_ten
 
@@ -24,21 +20,11 @@ VERDICTS = {
 """Tone and words of a report's verdict."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One of the large numbers at the head of the page."""
-
-    name: str
-    value: str
-    unit: str
-    detail: str
-
-
 def render_html(report: Report) -> str:
     """The page; below 2 MB for any number of tiles."""
     run = report.run
     tone, verdict = VERDICTS[report.verdict]
-    return _template().render(
+    return page("report.html").render(
         title=run.problem.title,
         shape=[f"{edge:,}" for edge in run.problem.shape],
         types=run.problem.title.partition(" ")[2],
@@ -63,13 +49,13 @@ def _figures(report: Report) -> list[Figure]:
     sure = certificate.exact or certificate.measured > certificate.promised
     error = "exact" if certificate.exact else power_of_ten(bound(min(certificate.measured, certificate.promised)))
     limit = f"asked {power_of_ten(asked(certificate.asked))}"
-    speed, _, unit = format_count(report.flops_done / max(clock.seconds, 1e-9), "FLOP/s").partition(" ")
-    peak, _, peak_unit = format_bytes(report.measured.peak_memory_bytes).partition(" ")
+    speed = format_count(report.flops_done / max(clock.seconds, 1e-9), "FLOP/s")
+    peak = format_bytes(report.measured.peak_memory_bytes)
     return [
         Figure("error at most", error, "", limit if sure else f"{limit}; {confidence(certificate.confidence)} confidence"),
         Figure("time", format_seconds(clock.seconds), "", f"predicted {format_seconds(run.plan.predicted.seconds)}"),
-        Figure("speed", speed, unit, f"{format_count(run.plan.flops, 'FLOP')} in all"),
-        Figure("peak memory", peak, peak_unit, f"budget {format_bytes(run.plan.memory_limit)}"),
+        sized("speed", speed, f"{format_count(run.plan.flops, 'FLOP')} in all"),
+        sized("peak memory", peak, f"budget {format_bytes(run.plan.memory_limit)}"),
     ]
 
 
@@ -84,17 +70,10 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("C", stored_line(report)),
         *rounding_rows(report),
         *sampled_rows(plan),
+        *drift_rows(report),
         plan_row(report),
         ("bytes", f"{plan.bytes_ratio:.2f} times the least that any schedule with this memory moves"),
         ("machine", describe(run.hardware)),
         ("run", run.run_id),
         *([("root", report.stored.root)] if report.stored.root else []),
     ]
-
-
-@cache
-def _template() -> Template:
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["power_of_ten"] = power_of_ten
-    return environment.get_template("report.html")

@@ -4,12 +4,13 @@ Types alone decide, never values: a sum of k products of the largest integers mu
 is stored, holds exactly.
 """
 
+from storage.matrix import ACCEPTED
 from tasks.ladder import ARITHMETICS
 from tasks.number_types import largest_magnitude, largest_sum, last_exact_integer
 from tasks.plan import Plan
 from tasks.survey import Problem
 
-INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+INTEGERS = tuple(dtype.name for dtype in ACCEPTED if dtype.kind in "iu")
 
 
 def integers_line(plan: Plan, problem: Problem) -> str:

@@ -6,6 +6,7 @@ and workers are the plan's.
 
 import difflib
 import math
+import re
 from typing import Annotated, Literal, cast
 
 from pydantic import (
@@ -21,6 +22,8 @@ from pydantic import (
 )
 
 from storage import CODECS, GOALS, absolute, check_key_id, is_url
+from tasks.cluster_file import require_known
+from tasks.complaints import Kind, explain
 from tasks.errors import BadInput
 from tasks.ladder import ARITHMETICS
 from tasks.rounding import RoundingMode
@@ -30,6 +33,12 @@ MINIMUM_MEMORY = 64 * 1024**2
 
 SMALLEST_FACTOR = 1e-37
 """Every arithmetic holds this and its inverse as normal numbers."""
+
+MOST_URGENT = 1_000_000
+"""The highest priority; the lowest is as far below 0."""
+
+DIGITS = re.compile(r"[+-]?[0-9]{1,9}")
+"""A whole number as the command line gives it."""
 
 ByteSize = Annotated[int, BeforeValidator(parse_bytes, json_schema_input_type=int | str), PlainSerializer(lambda count: int(count))]
 OutputType = Literal["auto", "float16", "float32", "float64", "int64"]
@@ -72,7 +81,7 @@ class Job(BaseModel):
     workers: int | None = Field(default=None, ge=1, le=4096)
     """Number of worker processes. Default: the plan chooses."""
     cluster: str = "local"
-    """Where the workers are: local, cuda, or the address of a Dask scheduler (tcp://host:port)."""
+    """Where the workers are: local, cuda, the address of a Dask scheduler (tcp://host:port), or a cluster file, by name or path."""
     codec: str = "auto"
     """Compression of the product: auto (least expected time on these data), smallest (fewest bytes), or a name such as blosc-lz4,
     blosc-zstd, zstd, gzip, huffman, pcodec, none."""
@@ -99,8 +108,14 @@ class Job(BaseModel):
     store: Literal["full", "triangle"] = "full"
     """What is stored of a symmetric product, A Aᵀ or Aᵀ A: all of it, or the files that reach the diagonal from below; the others
     then read as NaN."""
+    plan: str | None = None
+    """Plan to run, a file that gemmflow analyze --save-plan wrote: to the letter, or not at all. Options that are left out are those that
+    it was made with; those that are given must not contradict it. Default: a new plan."""
     overwrite: bool = False
     """Replace an existing OUT, in one step at the end."""
+    priority: int = Field(default=0, strict=True, ge=-MOST_URGENT, le=MOST_URGENT)
+    """Higher goes first. On a scheduler that runs share: whose waiting tiles are taken; those that run are not interrupted. In a batch:
+    which job starts; equal ones in the order of the file, and a job that others wait for counts as the highest of these."""
 
     @field_validator("max_error")
     @classmethod
@@ -141,7 +156,12 @@ class Job(BaseModel):
     @field_validator("cluster")
     @classmethod
     def _cluster_is_known(cls, value: str) -> str:
-        return value if "://" in value else _one_of("cluster", value, ["local", "cuda", "tcp://host:port"])
+        return require_known(value)
+
+    @field_validator("priority", mode="before")
+    @classmethod
+    def _digits_are_a_number(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and DIGITS.fullmatch(value) else value
 
     @field_validator("chunk", "shard", mode="before")
     @classmethod
@@ -168,12 +188,19 @@ class Job(BaseModel):
                 raise ValueError(f"seal: {error}") from None
         return value
 
-    @field_validator("round", mode="before")
+    @field_validator("round", "portable", mode="before")
     @classmethod
-    def _no_is_a_word(cls, value: object) -> object:
-        return "no" if value is False else value  # what YAML makes of it
+    def _yes_and_no_are_words(cls, value: object) -> object:
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value  # what YAML makes of them
 
-    @field_validator("a", "b", "out", "add")
+    @field_validator("alpha", "beta", "max_error", "workers", mode="before")
+    @classmethod
+    def _number_is_no_yes(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool):
+            raise ValueError(f"{info.field_name} is {value}: give a number")
+        return value
+
+    @field_validator("a", "b", "out", "add", "plan")
     @classmethod
     def _path_is_absolute(cls, value: str | None) -> str | None:
         if value is None:
@@ -238,22 +265,7 @@ def make_job(**fields: object) -> Job:
     try:
         return Job.model_validate(fields)
     except ValidationError as error:
-        raise BadInput(explain(error)) from None
-
-
-def explain(error: ValidationError) -> str:
-    """One line for people from a validation error: the first problem, with the field's name."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"{field} is missing"
-    if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(field, list(Job.model_fields), n=1)
-        return f"{field} is no field of a job" + (f": did you mean {close[0]}?" if close else "")
-    if first["type"] != "value_error":
-        return f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
-    message = first["msg"].removeprefix("Value error, ")
-    return message if not field or field in message else f"{field}: {message}"
+        raise BadInput(explain(error, Kind.of(Job))) from None
 
 
 def _one_of(field: str, value: str, known: list[str]) -> str:

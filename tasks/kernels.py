@@ -64,7 +64,14 @@ def _wide_product(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor | None) ->
 
 def _exact_product(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
     """int8 by int8 in int32."""
+    a, b = _as_rows(a), _as_rows(b)
     return torch.ops.aten._int_mm.default(a, b) if out is None else torch.ops.aten._int_mm.out(a, b, out=out)
+
+
+def _as_rows(matrix: torch.Tensor) -> torch.Tensor:
+    """A single row with the strides of rows: where it has those of a column, the library multiplies what lies beside it in memory."""
+    cols, across = matrix.shape[1], matrix.stride(1)
+    return matrix.as_strided((1, cols), (cols * across, across)) if len(matrix) == 1 else matrix
 
 
 def _exact_product_padded(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:

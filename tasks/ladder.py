@@ -106,3 +106,6 @@ ARITHMETICS: dict[str, Arithmetic] = {
     )
 }
 """A near-tie in time goes to the earlier row."""
+
+SATURATING = tuple(name for name, row in ARITHMETICS.items() if row.compute == "int8")
+"""Rows that the same libraries multiply wrongly on some processors, and say nothing."""

@@ -1,4 +1,4 @@
-"""What a run took, summed up from the records of its tiles.
+"""What a run took, summed up from the records of its tiles: of all that were computed, also those that are not the product's.
 
 Lanes are seconds of one worker (the mean over the workers of the plan), because that is what the plan predicts; bytes are
 sums; peak memory is the sum of every worker's own peak, an upper bound of what was ever resident at one moment.
@@ -51,7 +51,7 @@ class Measured:
 
 
 def sum_up(measurements: Sequence[Measurement], workers: int) -> Measured:
-    """Totals of the tiles computed by a run that had `workers` workers."""
+    """Totals of what was computed by a run that had `workers` workers: a tile counts as often as it was."""
     records = _records(measurements)
     totals = {lane: sum(tile.lanes.get(lane, 0.0) for tile in _pieces(measurements)) for lane in LANES}
     return Measured(

@@ -10,7 +10,8 @@ from math import prod
 
 import numpy as np
 
-from storage import OutputSpec, chunk_buffer_bytes, waiting_bytes
+from storage import CODECS, OutputSpec, chunk_buffer_bytes, waiting_bytes
+from tasks.adding_up import codec_of_sums
 from tasks.arithmetic import Arithmetic
 from tasks.candidate import Candidate
 from tasks.compression import sample_bytes
@@ -43,6 +44,9 @@ STRIP_BYTES = 16 << 20
 HEADROOM = 12 << 20
 """Allocator slack, messages and small objects of one worker, beyond what scales with the tile."""
 
+DEVICE_HEADROOM = 128 << 20
+"""An allowance that no device has confirmed yet: for what libraries keep there, and for what torch rounds its buffers up to."""
+
 ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int32": 4}
 
 
@@ -68,18 +72,24 @@ class TileMemory:
 def tile_memory(problem: Problem, way: Candidate) -> TileMemory:
     """Bytes that one worker allocates to compute this candidate's tiles."""
     working = _slabs(problem, way) | _arithmetic(problem, way) | _verifier(way)
-    staging = _input(problem) | _output(problem, way) | _partial_sums(way) | {"headroom": HEADROOM}
+    staging = _input(problem, way.hands) | _output(problem, way) | _partial_sums(way) | {"headroom": HEADROOM}
     if way.device == "cpu":
         return TileMemory(working | staging, {})
-    pinned = max(_block_bytes(problem.a, way.tile.rows, way.tile.depth), _block_bytes(problem.b, way.tile.depth, way.tile.cols))
-    return TileMemory(staging | {"pinned staging": pinned}, working)
+    pinned = _block_bytes(problem.a, way.tile.rows, way.tile.depth) + _block_bytes(problem.b, way.tile.depth, way.tile.cols)
+    return TileMemory(staging | {"pinned staging": pinned}, working | _passing(problem, way) | {"libraries": DEVICE_HEADROOM})
 
 
 def _slabs(problem: Problem, way: Candidate) -> dict[str, int]:
+    spares = spare_slabs(way.device, way.grid[2])
     return {
-        "slabs of A": way.slots[0] * _block_bytes(problem.a, way.tile.rows, way.tile.depth),
-        "slabs of B": way.slots[1] * _block_bytes(problem.b, way.tile.depth, way.tile.cols),
+        "slabs of A": (way.slots[0] + spares) * _block_bytes(problem.a, way.tile.rows, way.tile.depth),
+        "slabs of B": (way.slots[1] + spares) * _block_bytes(problem.b, way.tile.depth, way.tile.cols),
     }
+
+
+def spare_slabs(device: str, slabs: int) -> int:
+    """Buffers of each operand beside its slots, for panels of so many slabs: a device multiplies while the host reads the next one."""
+    return int(device != "cpu" and slabs > 1)
 
 
 def _arithmetic(problem: Problem, way: Candidate) -> dict[str, int]:
@@ -132,13 +142,15 @@ def _verifier(way: Candidate) -> dict[str, int]:
 
 
 def _partial_sums(way: Candidate) -> dict[str, int]:
-    """A strip, or the rest, on its way: as bytes, hashed or sealed, as values, and before the disk."""
+    """A strip, or the rest, on its way: as bytes, hashed or sealed, as values, and before the disk; and what compresses it."""
     if way.parts == 1:
         return {}
     itemsize = ITEMSIZE[way.arithmetic.accumulate]
     rows = min(way.tile.rows, strip_rows(way.tile.cols, itemsize))
     rest = 8 * (way.probes + SIGNS + 1) * way.tile.rows
-    return {"partial sums": 4 * max(rows * way.tile.cols * itemsize, rest) + waiting_bytes(STRIP_BYTES)}
+    strip, codec = rows * way.tile.cols * itemsize, CODECS[codec_of_sums(way)]
+    packing = 0 if codec.name == "none" else codec.max_encoded_bytes(strip) + codec.working_bytes(strip)
+    return {"partial sums": 4 * max(strip, rest) + waiting_bytes(STRIP_BYTES) + packing}
 
 
 def strip_rows(cols: int, itemsize: int) -> int:
@@ -146,10 +158,10 @@ def strip_rows(cols: int, itemsize: int) -> int:
     return max(1, STRIP_BYTES // (cols * itemsize))
 
 
-def _input(problem: Problem) -> dict[str, int]:
+def _input(problem: Problem, hands: int) -> dict[str, int]:
     matrices = [problem.a.matrix, problem.b.matrix] + ([problem.add] if problem.add is not None else [])
     staying = sum(matrix.scratch_bytes for matrix in matrices if matrix.one_file)  # decoders stay where they were
-    return {"input decoding": staying + max((matrix.scratch_bytes for matrix in matrices if not matrix.one_file), default=0)}
+    return {"input decoding": staying + max((matrix.scratch_bytes for matrix in matrices if not matrix.one_file), default=0) * hands}
 
 
 def _output(problem: Problem, way: Candidate) -> dict[str, int]:
@@ -157,7 +169,13 @@ def _output(problem: Problem, way: Candidate) -> dict[str, int]:
     as_it_stands = way.output.dtype == way.arithmetic.accumulate and way.device == "cpu"
     epilogue = 0 if as_it_stands else elements * (ITEMSIZE[way.arithmetic.accumulate] + np.dtype(way.output.dtype).itemsize)
     added = elements * (problem.add.dtype.itemsize + 8) if problem.add is not None else 0
-    return {"output encoding": _encoding(way.output, way.settles) + epilogue + added}
+    return {"output encoding": (_encoding(way.output, way.settles) + epilogue) * way.hands + added}
+
+
+def _passing(problem: Problem, way: Candidate) -> dict[str, int]:
+    """On a device: a chunk of C for each hand, as it is stored, and one of C0, as it is and as it is added."""
+    added = problem.add.dtype.itemsize + ITEMSIZE[way.arithmetic.accumulate] if problem.add is not None else 0
+    return {"chunks on their way": prod(way.output.chunks) * (np.dtype(way.output.dtype).itemsize * way.hands + added)}
 
 
 @lru_cache(maxsize=64)

@@ -27,6 +27,46 @@ LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127, "tf32": 127}
 """Powers of two up to this are finite."""
 
 
+_UNKNOWN_TO_NUMPY = {"bfloat16": 2, "tf32": 4, "fp8": 1}
+"""Bytes of an element in memory."""
+
+
+def width(name: str) -> int:
+    """Bytes of an element of this type in memory.
+
+    >>> width("float64"), width("bfloat16"), width("tf32")
+    (8, 2, 4)
+    """
+    return _UNKNOWN_TO_NUMPY[name] if name in _UNKNOWN_TO_NUMPY else np.dtype(name).itemsize
+
+
+def is_integer(name: str) -> bool:
+    """Whether it is a type of integers.
+
+    >>> is_integer("uint8"), is_integer("bfloat16")
+    (True, False)
+    """
+    return name not in _UNKNOWN_TO_NUMPY and np.dtype(name).kind in "iu"
+
+
+def result_type(dtypes: tuple[str, str]) -> str:
+    """numpy's type of a product of these; bfloat16, which numpy does not know, goes with the others as float32.
+
+    >>> result_type(("int8", "float32")), result_type(("int64", "uint64")), result_type(("bfloat16", "bfloat16"))
+    ('float32', 'float64', 'float32')
+    """
+    return np.result_type(*(np.dtype("float32" if name == "bfloat16" else name) for name in dtypes)).name
+
+
+def natural_arithmetic(dtypes: tuple[str, str]) -> str:
+    """The arithmetic of the inputs' result type: float32 for float16 and float32, float64 for all else.
+
+    >>> natural_arithmetic(("float16", "float32")), natural_arithmetic(("int8", "int8"))
+    ('float32', 'float64')
+    """
+    return "float32" if result_type(dtypes) in ("float16", "float32") else "float64"
+
+
 def largest_magnitude(dtype: str) -> int:
     """Largest absolute value of an integer type.
 
@@ -58,10 +98,15 @@ def holds_integers(output: str, largest: int) -> bool:
 def rounding(source: str, target: str) -> float:
     """Unit roundoff of converting a value of type `source` to `target`; 0 where every value survives.
 
+    Libraries convert float64 to 16 bits by way of float32: (1 + u)(1 + 2^-24) - 1 is below u + 2^-23.
+
     >>> rounding("float16", "float32"), rounding("int16", "float32"), rounding("float32", "bfloat16") == 2.0**-8
     (0.0, 0.0, True)
     """
-    return 0.0 if target not in UNIT_ROUNDOFF or fits(source, target) else UNIT_ROUNDOFF[target]
+    if target not in UNIT_ROUNDOFF or fits(source, target):
+        return 0.0
+    by_float32 = source == "float64" and SIGNIFICAND_BITS[target] < SIGNIFICAND_BITS["float32"]
+    return UNIT_ROUNDOFF[target] + (2 * UNIT_ROUNDOFF["float32"] if by_float32 else 0.0)
 
 
 def fits(source: str, target: str) -> bool:
@@ -77,7 +122,7 @@ def fits(source: str, target: str) -> bool:
 
 def within(source: str, target: str) -> bool:
     """Whether no finite value of a type overflows or becomes subnormal in another one."""
-    if np.dtype(source).kind in "iu":
+    if is_integer(source):
         return largest_magnitude(source) < 2 ** LARGEST_EXPONENT[target]
     return SMALLEST_NORMAL[source] * 2.0**-10 > SMALLEST_NORMAL[target]
 

@@ -22,6 +22,9 @@ MOST_SHIFTED = 1000
 Scale = int | torch.Tensor | None
 """The power of two that all values are multiplied with; what each line is, float64; or nothing."""
 
+Ends = tuple[int, ...]
+"""Smallest and largest exponent of lines, which decide whether they need factors; empty where all are zeros."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -35,8 +38,11 @@ class Prepared:
     """float64, what each row of A, or column of B, was divided by."""
 
 
-def prepare(row: Arithmetic, values: torch.Tensor, side: int, buffers: tuple[torch.Tensor, ...]) -> Prepared:
-    """A slab of op(A) (`side` 0, its rows are lines) or op(B) (`side` 1, its columns are), in the flat `buffers`, one a slice."""
+def prepare(row: Arithmetic, values: torch.Tensor, side: int, buffers: tuple[torch.Tensor, ...], ends: Ends | None = None) -> Prepared:
+    """A slab of op(A) (`side` 0, its rows are lines) or op(B) (`side` 1, its columns are), in the flat `buffers`, one a slice.
+
+    `ends` are those of more lines than these, where these are to be scaled as they would be among those.
+    """
     source = str(values.dtype).removeprefix("torch.")
     if not row.converts(source):
         return Prepared((values,))
@@ -44,7 +50,7 @@ def prepare(row: Arithmetic, values: torch.Tensor, side: int, buffers: tuple[tor
         return _quantize(values, side, buffers)
     stored = _stored(values)
     slices = tuple(buffer[: values.numel()].view(stored.shape) for buffer in buffers)
-    scale = _scale(row, values, side) if row.scales(source) else None
+    scale = _scale(row, values, side, ends) if row.scales(source) else None
     if len(slices) == 1 and scale is None:
         slices[0].copy_(stored)
     else:
@@ -53,16 +59,28 @@ def prepare(row: Arithmetic, values: torch.Tensor, side: int, buffers: tuple[tor
     return Prepared(turned, 0, 1 / scale) if isinstance(scale, torch.Tensor) else Prepared(turned, -(scale or 0))
 
 
-def _scale(row: Arithmetic, values: torch.Tensor, side: int) -> Scale:
-    largest = largest_of_lines(values, side)
-    known = torch.isfinite(largest) & (largest > 0)
-    exponents = torch.frexp(largest)[1]
-    ends = [int(end) for end in exponents[known].aminmax()] if known.any() else []
-    shift = common_shift(ends, row.compute)
+def ends_of(values: torch.Tensor, side: int) -> Ends:
+    """Those of a slab's lines."""
+    return _ends(*_exponents(values, side))
+
+
+def _scale(row: Arithmetic, values: torch.Tensor, side: int, ends: Ends | None) -> Scale:
+    exponents, known = _exponents(values, side)
+    shift = common_shift(_ends(exponents, known) if ends is None else ends, row.compute)
     if shift is not None:
         return max(shift, -MOST_SHIFTED) or None
     shifts = torch.where(known, RANGES[row.compute].goal - exponents, 0).clamp(-MOST_SHIFTED, MOST_SHIFTED)
     return ((shifts.long() + 1023) << 52).view(torch.float64)
+
+
+def _exponents(values: torch.Tensor, side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of each line's largest magnitude, and which lines have one."""
+    largest = largest_of_lines(values, side)
+    return torch.frexp(largest)[1], torch.isfinite(largest) & (largest > 0)
+
+
+def _ends(exponents: torch.Tensor, known: torch.Tensor) -> Ends:
+    return tuple(int(end) for end in exponents[known].aminmax()) if known.any() else ()
 
 
 def largest_of_lines(values: torch.Tensor, side: int) -> torch.Tensor:

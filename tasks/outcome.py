@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass, field
+from math import sqrt
 from typing import Literal
 
 from storage import ChunkRecord
@@ -35,6 +36,8 @@ class Part:
     """Decoded bytes of A and B, in this run."""
     shares: tuple[Share, ...] = ()
     """Who did it; empty where it was found done."""
+    narrowed: int = 0
+    """Steps by which it was computed in less memory than planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,16 @@ class Measurement:
     """Squared norms of the slabs of A, and of B, that count in this tile and in no other; None where all tiles of a panel read the same."""
     copies: int = 1
     """How often its elements are in the product: 2 where a tile of a symmetric one stands for another, stored or not."""
+    norms: tuple[float, float, float] | None = None
+    """Frobenius norms of what `owned`, or else the squares, are of, and of C0: where squares are too small to say; None elsewhere."""
+    narrowed: int = 0
+    """Steps by which it was computed in less memory than planned, because that ran out (`tasks.narrow`)."""
+
+    @property
+    def counted(self) -> tuple[float, float, float]:
+        """Frobenius norms of A, B and C0 as they count in the certificate: A and B once for each panel, or where they are owned."""
+        a, b = self.owned or (self.square_a, self.square_b)
+        return self.norms or (sqrt(a), sqrt(b), sqrt(self.square_c0))
 
     @property
     def verdict(self) -> Verdict:
@@ -166,6 +179,24 @@ class Outcome:
     """Computations that were sound but not as exact as asked, and repeated in a better arithmetic."""
     retired: tuple[Retired, ...] = ()
     """Workers that computed wrong tiles; none of these is in the product."""
+    joined: int = 0
+    """Workers that came while the run went on, and got tiles."""
+    refused: tuple[str, ...] = ()
+    """Why others that came got none."""
+    died_early: tuple[int, ...] = ()
+    """Exit statuses of worker processes that were started for this run, died before its first tile, and were started again."""
+    repeated: tuple[Measurement, ...] = ()
+    """Computations of tiles that were computed again: refused, taken back or missed. They took what they took, and are not the product."""
+
+    @property
+    def computed(self) -> tuple[Measurement, ...]:
+        """All that was computed, for the product or in vain."""
+        return self.measurements + self.repeated
+
+    @property
+    def split(self) -> int:
+        """Tiles that were computed in less memory than planned."""
+        return sum(tile.narrowed > 0 for tile in self.measurements)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ A plan is pure data. The same job on the same calibration gives the same plan; a
 report sets its predictions beside what was measured.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pydantic import ConfigDict
@@ -87,6 +87,8 @@ class Prediction:
     """Factor in `seconds` that earlier runs on this hardware suggest."""
     lane_corrections: dict[str, float] = field(default_factory=dict[str, float])
     """The same by lane."""
+    bytes_of_sums: int = 0
+    """Partial sums, written once and read once; 0 where there are none."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,20 @@ class Skipped:
     """Decoded bytes of A and B that the same walk would read of full matrices, beyond what it reads."""
     flops: int
     """Operations; one multiply-add counts 2."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files of A and B when the plan was made, on this host."""
+
+    nbytes: int
+    """Each file counted once."""
+    share: float
+    """Of these bytes in the page cache."""
+    waiting: float
+    """Seconds that the run should wait for the others."""
+    saved: float
+    """Seconds that it would wait longer if none were cached."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +165,20 @@ class Plan:
     """What of the values decided, under a measured guarantee; None where none were looked at."""
     parts: int = 1
     """Parts of k, runs of slabs, that workers sum up apart; the parts of a tile are then added in their order."""
+    sums_codec: str = "none"
+    """Row of CODECS in which the sums of parts travel; none where the disk is faster than they compress, and where there are none."""
     skipped: Skipped | None = None
     """What need not be done; None where nothing is known to be zero."""
     symmetry: Symmetry = "none"
     """Whether one triangle of a symmetric product is computed, and whether the other one is stored."""
+    inputs: Inputs | None = field(default=None, compare=False)
+    """What of them was cached, which makes no other plan; None where they are not on this host."""
+    rates: str = field(default="", compare=False)
+    """Fingerprint of the calibration that it was made from; empty in a record older than that."""
+
+    def does_as(self, other: "Plan") -> bool:
+        """Whether both compute the same in the same way, whatever they predict."""
+        return self == replace(other, predicted=self.predicted, choices=self.choices)
 
     @property
     def tiles(self) -> int:
@@ -181,5 +207,6 @@ class Plan:
 
     @property
     def bytes_ratio(self) -> float:
-        """Planned bytes over the lower bound."""
-        return (self.predicted.bytes_read + self.predicted.bytes_written) / self.lower_bound_bytes
+        """Planned bytes over the lower bound, partial sums among them."""
+        predicted = self.predicted
+        return (predicted.bytes_read + predicted.bytes_written + 2 * predicted.bytes_of_sums) / self.lower_bound_bytes

@@ -4,14 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-import numpy as np
-
 from tasks.arithmetic import Arithmetic
 from tasks.errors import Refused
 from tasks.forecast import forecast, random_data
 from tasks.job import Job
 from tasks.ladder import ARITHMETICS
-from tasks.number_types import UNIT_ROUNDOFF, holds_integers, largest_sum
+from tasks.number_types import UNIT_ROUNDOFF, holds_integers, largest_sum, natural_arithmetic, result_type
 from tasks.probes import inflation
 from tasks.survey import Problem
 from tasks.units import round_up
@@ -19,6 +17,11 @@ from tasks.units import round_up
 _FLOATS = ("float16", "float32", "float64")
 
 MISSING = "not available"
+
+WRONG = "it fails its self-test there"
+"""Or no library has it: what cannot multiply integers exactly is not offered."""
+
+OUT_OF_RANGE = "may leave its range"
 
 PROBES = 10
 """Gaussian columns of the verifier, beside that of random signs; `tasks.probes` says what they prove."""
@@ -83,7 +86,7 @@ def _is_better(one: Precision, other: Precision) -> bool:
 
 
 def _is_there(row: Precision) -> bool:
-    return not row.reason.startswith(MISSING) and not row.reason.endswith("was asked for")
+    return not row.reason.startswith(MISSING) and not row.reason.endswith(("was asked for", OUT_OF_RANGE))
 
 
 def asked_error(job: Job, problem: Problem, device: str) -> float:
@@ -98,20 +101,6 @@ def asked_error(job: Job, problem: Problem, device: str) -> float:
     rungs = names[names.index(natural_arithmetic(problem.dtypes)) :] if job.precision == "auto" else [job.precision]
     bounds = [_best_bound(ARITHMETICS[name], job, problem, device) for name in rungs if device in ARITHMETICS[name].devices]
     return float(round_up(next((bound for bound in bounds if bound < MEANINGLESS), 0.0)))
-
-
-def natural_arithmetic(dtypes: tuple[str, str]) -> str:
-    """The arithmetic of the inputs' result type: float32 for float16 and float32, float64 for all else.
-
-    >>> natural_arithmetic(("float16", "float32")), natural_arithmetic(("int8", "int8"))
-    ('float32', 'float64')
-    """
-    return "float32" if result_type(dtypes) in ("float16", "float32") else "float64"
-
-
-def result_type(dtypes: tuple[str, str]) -> str:
-    """numpy's type of a product of these."""
-    return np.result_type(*(np.dtype(name) for name in dtypes)).name
 
 
 @dataclass(frozen=True)
@@ -133,7 +122,7 @@ def _judge(row: Arithmetic, job: Job, problem: Problem, asked: float, place: _Pl
     stored = next((name for name in types if min(bounds[name], expected[name]) <= asked), types[-1])
     exact = exact_sums and holds_integers(stored, largest_sum(problem.k, problem.dtypes))
     found = Precision(row, stored, bounds[stored], exact, asked, "", expected[stored])
-    return replace(found, reason=f"{MISSING} on every worker" if place.lacking else _objection(found, job))
+    return replace(found, reason=f"{MISSING} on every worker: {WRONG}" if place.lacking else _objection(found, job, problem))
 
 
 def _expected(row: Arithmetic, job: Job, problem: Problem, stored: str, device: str) -> float:
@@ -197,9 +186,11 @@ def _output_types(job: Job, problem: Problem, exact: bool) -> Sequence[str]:
     return _FLOATS[_FLOATS.index(natural) :]
 
 
-def _objection(row: Precision, job: Job) -> str:
+def _objection(row: Precision, job: Job, problem: Problem) -> str:
     if job.precision not in ("auto", row.arithmetic.name):
         return f"{job.precision} was asked for"
+    if job.precision == "auto" and row.arithmetic.may_overflow(problem.k, problem.dtypes):
+        return f"{' by '.join(problem.dtypes)} {OUT_OF_RANGE}"
     if row.dtype_out == "int64" and not row.exact:
         return "not exact, so it cannot be stored as int64"
     if row.reaches <= row.asked:

@@ -9,19 +9,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from storage import GOALS, AnyLease, AnyStaging, Hold, OutputSpec, Start, create_seal, hold_of, is_url, site_of
-from tasks.clusters import Cluster
+from tasks.cluster import Cluster
 from tasks.compression import choice_for
 from tasks.errors import GemmflowError, Refused
-from tasks.handshake import check_files, check_seal, check_workers
+from tasks.handshake import check_files, check_kernels, check_seal, check_workers
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
 from tasks.ladder import ARITHMETICS
 from tasks.memory import ITEMSIZE
+from tasks.moment import now
 from tasks.outcome import Measurement
 from tasks.plan import Plan
 from tasks.recipe import Recipe, make_recipe
-from tasks.resume import Unfinished, find_unfinished, input_stamps, require_same, run_record, tile_record
-from tasks.survey import Problem, require_same_occupancy
+from tasks.resume import Unfinished, find_unfinished, input_stamps, is_same, require_same, run_record, tile_record
+from tasks.survey import Problem, require_out, require_same_occupancy
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,18 @@ def new_run_id() -> str:
 def prepare(job: Job, problem: Problem, hardware: Hardware, plan: Plan, cluster: Cluster) -> Run:
     """Check the workers, then stage the output, or take over that of an unfinished run of the same job. The caller ends the lease.
 
-    Raises ClusterMismatch (other code, other files, a worker without the key), Refused (no room, or another run holds OUT); a new
-    folder is not left behind.
+    One of another job or plan that finished nothing is removed.
+    Raises ClusterMismatch (other code, other files, a wrong kernel, a worker without the key), Refused (no room, or another run holds OUT)
+    and BadInput (another run finished OUT since the survey); a new folder is not left behind.
     """
     check_workers(cluster)
-    started = time.time()
-    unfinished = find_unfinished(job)
+    check_kernels(cluster, plan)
+    started = now()
+    unfinished = _unfinished(job, problem, plan)
     run = _begin(job, problem, hardware, plan) if unfinished is None else _go_on(unfinished, (job, problem, hardware, plan))
     try:
+        if not job.overwrite:
+            require_out(job)
         if run.staging.seal is not None:
             check_seal(cluster, run.staging.seal)
         _check_files(problem, run.hold, cluster)
@@ -94,6 +99,16 @@ def prepare(job: Job, problem: Problem, hardware: Hardware, plan: Plan, cluster:
                 run.hold.discard()
         raise
     return replace(run, started_at=started)
+
+
+def greet(run: Run, cluster: Cluster) -> None:
+    """The same checks for workers that join a run. Raises ClusterMismatch."""
+    if not cluster.own:
+        check_workers(cluster)
+    check_kernels(cluster, run.plan)
+    if run.staging.seal is not None:
+        check_seal(cluster, run.staging.seal)
+    _check_files(run.problem, run.hold, cluster)
 
 
 def end(run: Run) -> None:
@@ -131,6 +146,15 @@ def product_spec(job: Job, problem: Problem, plan: Plan) -> OutputSpec:
     )
 
 
+def _unfinished(job: Job, problem: Problem, plan: Plan) -> Unfinished | None:
+    """What is gone on with, or stands in the way: what is neither this job nor this plan, and finished nothing, is removed."""
+    unfinished = find_unfinished(job)
+    if unfinished is None or not unfinished.is_empty or (is_same(unfinished, job, problem) and plan.does_as(unfinished.plan)):
+        return unfinished
+    unfinished.left.discard()
+    return None
+
+
 def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
     seal = create_seal(job.seal) if job.seal is not None else None
     spec = product_spec(job, problem, plan)
@@ -140,19 +164,19 @@ def _begin(job: Job, problem: Problem, hardware: Hardware, plan: Plan) -> Run:
     require_same_occupancy(problem)
     start = Start((run_record(job, inputs, plan, spec),), seal)
     staging, lease = site_of(job.out).begin(spec, job.durability, run_id, start)
-    return Run(run_id, job, problem, hardware, plan, staging, time.time(), lease=lease, inputs=inputs)
+    return Run(run_id, job, problem, hardware, plan, staging, now(), lease=lease, inputs=inputs)
 
 
 def _go_on(unfinished: Unfinished, asked: tuple[Job, Problem, Hardware, Plan]) -> Run:
     job, problem, hardware, plan = asked
     require_same(unfinished, job, problem)
-    if plan != unfinished.plan:
+    if not plan.does_as(unfinished.plan):
         raise Refused(f"the unfinished run {unfinished.left.run_id} of {job.out} appeared meanwhile: run again to go on with it")
     check_room(job, problem, plan, unfinished.tiles)
     staging, lease = unfinished.left.take_over(unfinished.spec, job.durability)
     try:
         tiles = _sound_tiles(unfinished, hold_of(staging, lease))
-        return Run(staging.run_id, job, problem, hardware, plan, staging, time.time(), tiles, lease, unfinished.inputs)
+        return Run(staging.run_id, job, problem, hardware, plan, staging, now(), tiles, lease, unfinished.inputs)
     except BaseException:
         lease.release()
         raise

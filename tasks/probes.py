@@ -28,7 +28,9 @@ Three uses:
   how far a row may stand out, `tasks.alarm` decides.
 """
 
-from math import exp, fsum, log, prod, sqrt
+import sys
+from collections.abc import Iterable
+from math import exp, frexp, inf, ldexp, log, prod, sqrt
 
 SIGNS = 1
 """Probe columns of random signs, beside the Gaussian ones."""
@@ -38,6 +40,8 @@ CONFIDENCE = 0.999
 
 LEAST_NORM = 2.0**-511
 """Root of the smallest normal float64: the square of what is smaller may be lost."""
+
+LARGEST = sys.float_info.max
 
 LEAST_SAFE_NORM = 2.0**11 * LEAST_NORM
 """Operands whose norm is smaller have values whose squares are lost."""
@@ -68,12 +72,25 @@ def inflation(probes: int, delta: float = 1 - CONFIDENCE) -> float:
 def scale_of(factors: tuple[float, float], norms: tuple[float, float, float]) -> float | None:
     """What the error is relative to, never too large; None where all of it is zero. `norms` are those of op(A), op(B) and C0.
 
-    A norm whose square may have been lost counts nothing, so 0 says that nothing can be certified.
+    A norm whose square may have been lost counts nothing, so 0 says that nothing can be certified; what is too large counts as LARGEST.
     """
     parts = (abs(factors[0]), norms[0], norms[1]), (abs(factors[1]), norms[2])
     if all(0.0 in part for part in parts):
         return None
-    return fsum(prod(part) for part in parts if min(part[1:]) >= LEAST_SAFE_NORM)
+    return min(sum(product(part) for part in parts if min(part[1:]) >= LEAST_SAFE_NORM), LARGEST)
+
+
+def product(factors: Iterable[float]) -> float:
+    """The product of these, infinity where it is too large: nothing overflows or vanishes on the way.
+
+    >>> product((1e300, 1e100, 1e-200)), product((1e-300, 1e-100, 1e200)), product((1e200, 1e200))
+    (1e+200, 1e-200, inf)
+    """
+    mantissas, exponents = zip(*map(frexp, factors), strict=True)
+    try:
+        return ldexp(prod(mantissas), sum(exponents))
+    except OverflowError:
+        return inf
 
 
 def error_bound(residual: float, scale: float, shape: tuple[int, int, int], certainty: tuple[int, float]) -> float:

@@ -1,19 +1,30 @@
-"""The verifier's arithmetic on a worker: passes over slabs in float64, a cache-sized block at a time."""
+"""The verifier's arithmetic on a worker: passes over slabs in float64, a cache-sized block at a time.
+
+    slab --widen, whole rows: memory is read in long runs--> piece, last cache --BLAS, a block of it at a time: second cache--> product
+
+Of narrower pieces the widening takes 0.43 ns an element instead of 0.18; of larger blocks BLAS takes 0.6 instead of 0.4.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite, sqrt
 
 import numpy as np
 import torch
 
+from tasks import blas
 from tasks.memory import block_elements, padded_probes
+from tasks.norms import is_sure, norm_of
 from tasks.probes import SIGNS
 
 LOST_SQUARE = 5e-324
 """The smallest float64."""
 
-PIECE_WIDTH = 2048
+PIECE_WIDTH = 8192
 """Columns of a piece, at most."""
+
+MULTIPLIED_BLOCK = 1 << 16
+"""Elements of a piece that one core multiplies at a time."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,8 @@ class Pass:
     row_squares: torch.Tensor
     """Squared norm of each row, float64 [rows]; empty where it was not asked for. `LOST_SQUARE` in all rows of a block that is
     not zero, but so small that none of its squares is a number: only a zero block has zeros alone."""
+    norm: float = 0.0
+    """Frobenius norm of the block, where the rows' were asked for: right even where no square is (`tasks.norms`)."""
 
 
 def draw(seed: int, column: int, size: int, probes: int) -> torch.Tensor:
@@ -52,9 +65,15 @@ def apply(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted = Wanted())
     """block @ vectors in float64; the block may be a transposed view, it is read in its stored order."""
     stored_by_rows = block.stride(1) == 1 or block.shape[1] == 1
     seen = _by_rows(block, vectors, wanted) if stored_by_rows else _by_columns(block, vectors, wanted)
-    if wanted.norms and not wanted.clean and block.is_floating_point() and not seen.row_squares.any() and block.any():
+    if not wanted.norms:
+        return seen
+    total = float(seen.row_squares.sum())
+    if block.dtype != torch.float64 or is_sure(total) or not isfinite(total) or not (total or block.any()):
+        return replace(seen, norm=sqrt(total))
+    norm = norm_of(total, lambda: (piece for *_, piece in _pieces(block if stored_by_rows else block.T, wanted.clean)))
+    if norm and not total and not wanted.clean:
         seen.row_squares.fill_(LOST_SQUARE)
-    return seen
+    return replace(seen, norm=norm)
 
 
 def _by_rows(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted) -> Pass:
@@ -63,7 +82,8 @@ def _by_rows(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted) -> Pass
     right[:, :count] = vectors
     product, squares = _zeros((rows, padded_probes(count)), block), _zeros(rows, block)
     for down, across, piece in _pieces(block, wanted.clean):
-        product[down].addmm_(piece, right[across])
+        for part in _blocks(piece):
+            _add_product(product[down], piece[:, part], right[across][part])
         if wanted.norms:
             _add_square_lines(piece, squares[down])
     return Pass(product[:, :count], squares if wanted.norms else squares[:0])
@@ -76,18 +96,15 @@ def _by_columns(block: torch.Tensor, vectors: torch.Tensor, wanted: Wanted) -> P
     left[:count] = vectors.T
     product, squares = _zeros((padded_probes(count), rows), block), _zeros(rows, block)
     for down, across, piece in _pieces(block.T, wanted.clean):
-        product[:, across].addmm_(left[:, down], piece)
+        for part in _blocks(piece):
+            _add_product(product[:, across][:, part], left[:, down], piece[:, part])
         if wanted.norms:
             _add_square_columns(piece, squares[across])
     return Pass(product[:count].T, squares if wanted.norms else squares[:0])
 
 
 def _pieces(stored: torch.Tensor, clean: bool) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-    """Pieces of a block that is stored by rows, in float64, in one buffer: rows, columns, values.
-
-    They are about as high as is good for BLAS: of a wide block one row's worth of cache after the other would be slow, most of all
-    with several threads.
-    """
+    """Pieces of a block that is stored by rows, in float64, in one buffer: rows, columns, values."""
     (rows, cols), device = stored.shape, stored.device
     width = min(cols, PIECE_WIDTH)
     height = max(1, min(rows, block_elements(device.type, torch.get_num_threads()) // max(1, width)))
@@ -98,6 +115,20 @@ def _pieces(stored: torch.Tensor, clean: bool) -> Iterator[tuple[slice, slice, t
             piece = buffer[: part.shape[0], : part.shape[1]]
             _widen(piece, part, clean)
             yield slice(start, start + height), slice(first, first + width), piece
+
+
+def _blocks(piece: torch.Tensor) -> Iterator[slice]:
+    """Columns of a piece that are multiplied at a time."""
+    rows, cols = piece.shape
+    step = max(1, MULTIPLIED_BLOCK // rows) if _by_scipy(piece) else cols
+    return (slice(first, first + step) for first in range(0, cols, step))
+
+
+def _add_product(product: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    if _by_scipy(product):
+        blas.add_product(product, left, right, 1.0)
+    else:
+        product.addmm_(left, right)
 
 
 def _zeros(shape: int | tuple[int, int], block: torch.Tensor) -> torch.Tensor:
@@ -127,6 +158,11 @@ def _add_square_columns(piece: torch.Tensor, sums: torch.Tensor) -> None:
         sums.add_(piece.square_().sum(dim=0))
 
 
+def _by_scipy(piece: torch.Tensor) -> bool:
+    """The faster library, and the same in every run on a machine: another order of sums is another residual."""
+    return _alone(piece) and blas.has_wide_vectors()
+
+
 def _alone(piece: torch.Tensor) -> bool:
-    """Whether numpy may compute: its BLAS's threads would fight with those of a worker whose torch has several."""
+    """Whether numpy and scipy may compute: their threads would fight with those of a worker whose torch has several."""
     return piece.device.type == "cpu" and torch.get_num_threads() == 1

@@ -18,10 +18,13 @@ from typing import IO
 
 from tasks.errors import GemmflowError
 from tasks.gate import Gate
+from tasks.wording import ended
 
 MODULE = "tasks.worker"
 MAX_RESTARTS = 8
 """How often one worker is started again; after that its place stays empty."""
+MOST_DEATHS = 3
+"""How often one worker may be killed while it starts. One that ends by itself then would do so again."""
 END_SECONDS = 2.0
 """How long a worker may take to end before it is killed."""
 
@@ -45,6 +48,8 @@ class WorkerProcess:
         self.environment = environment
         self._gate = gate
         self.restarts = 0
+        self.deaths: list[int] = []
+        """How each child that was to go on ended, as `subprocess` says it."""
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
         self._lock = threading.Lock()
         self._ending = False
@@ -54,11 +59,6 @@ class WorkerProcess:
     def pid(self) -> int:
         """Process id of the present child."""
         return self._child.pid
-
-    @property
-    def status(self) -> int | None:
-        """Exit status of the present child; None while it runs."""
-        return self._child.poll()
 
     def last_words(self) -> str:
         """The last line that the process wrote to standard error."""
@@ -109,9 +109,12 @@ class WorkerProcess:
 
     def _watch(self, address: str) -> None:
         while True:
-            self._child.wait()
+            status = self._child.wait()
             with self._lock:
-                if self._ending or self.restarts == MAX_RESTARTS:
+                if self._ending:
+                    return
+                self.deaths.append(status)
+                if self.restarts == MAX_RESTARTS:
                     return
                 self._hang_up()
                 self.restarts += 1
@@ -143,11 +146,20 @@ class WorkerProcesses:
             member.join(address)
 
     def check(self) -> None:
-        """Raise GemmflowError when a process ended instead of starting, or nobody wants them any more."""
+        """Raise GemmflowError when a process ended by itself or was killed too often while it started, or nobody wants them any more."""
         self.gate.check()
         for member in self.members:
-            if member.status is not None or member.restarts:
+            deaths = list(member.deaths)
+            if any(status >= 0 for status in deaths):
                 raise GemmflowError(f"a worker process ended while it started: {member.last_words()}")
+            if len(deaths) > MOST_DEATHS:
+                often = f"{ended(deaths[-1])} while it started, {len(deaths)} times"
+                raise GemmflowError(f"a worker process was {often}: see what ends it; a kernel that is out of memory says so in its log")
+
+    @property
+    def deaths(self) -> tuple[int, ...]:
+        """How children ended that were to go on, oldest first of each place."""
+        return tuple(status for member in self.members for status in list(member.deaths))
 
     def end(self) -> None:
         """End every process within END_SECONDS; those that do not listen are killed."""

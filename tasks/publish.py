@@ -10,6 +10,8 @@ from storage.object_files import overhead
 from storage.output import LOWER
 from tasks.compression import CodecDecision, Weighed, settled
 from tasks.errors import NotCertified
+from tasks.measured import sum_up
+from tasks.moment import now
 from tasks.outcome import Certificate, Outcome
 from tasks.prepare import Run, product_spec
 from tasks.resume import input_stamps, plan_json
@@ -47,7 +49,8 @@ def publish(run: Run, outcome: Outcome, certificate: Certificate) -> Stored:
     decision = settled(run.staging) if run.recipe.choose else None
     stored = _stored(run, outcome, decision)
     chunks = [chunk for tile in outcome.measurements for chunk in tile.chunks]
-    root = run.hold.certify(stored.codec, _attributes(run, certificate, stored), chunks)
+    attributes = _attributes(run, certificate, stored) | {"measured": measured_so_far(run, outcome)}
+    root = run.hold.certify(stored.codec, attributes, chunks)
     run.hold.publish(run.job.overwrite)
     return replace(stored, root=root)
 
@@ -57,8 +60,8 @@ def _require_unchanged(run: Run) -> None:
 
     They are removed, so that no later run goes on with them.
     """
-    now, out = input_stamps(run.problem), run.job.out
-    changed = [name.upper() if name != "add" else "C0" for name, stamp in run.inputs.items() if now[name] != stamp]
+    stamps, out = input_stamps(run.problem), run.job.out
+    changed = [name.upper() if name != "add" else "C0" for name, stamp in run.inputs.items() if stamps[name] != stamp]
     if changed:
         run.hold.discard()
         raise NotCertified(
@@ -75,6 +78,19 @@ def _stored(run: Run, outcome: Outcome, decision: CodecDecision | None) -> Store
     if decision:
         return Stored(decision.codec, decision.why, plain / encoded, encoded, codecs=decision.weighed, part=part, absent=absent)
     return Stored(run.plan.codec, "asked for", plain / encoded, encoded, part=part, absent=absent)
+
+
+def measured_so_far(run: Run, outcome: Outcome) -> dict[str, object]:
+    """What stands beside the plan's predictions in the result: all of the run but its last step, and its tiles, resumed ones included."""
+    totals = sum_up(outcome.computed, run.plan.workers)
+    return {
+        "seconds": max(0.0, now() - run.started_at),
+        "lanes": totals.lanes,
+        "bytes_read": totals.bytes_read,
+        "bytes_written": totals.bytes_written,
+        "peak_memory_bytes": totals.peak_memory_bytes,
+        "tiles_resumed": outcome.resumed,
+    }
 
 
 def _attributes(run: Run, certificate: Certificate, stored: Stored) -> dict[str, object]:

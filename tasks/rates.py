@@ -9,18 +9,20 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import numpy as np
 import psutil
 import torch
 
-from storage import CODECS, OutputSpec, WriteBehind, encoded_bytes
+from storage import CODECS, OutputSpec, encoded_bytes
+from storage.sync import write_error
 from tasks import blas, probing
 from tasks.devices import DEVICES
+from tasks.disk_rates import durable_rates, unsynced_rate
 from tasks.hardware import Rates, installed_memory, processor_name, usable_cores
 from tasks.kernel_rates import BLOCK, THIN_BLOCK, block_rates, trusted_kernels, warm_rates
-from tasks.stopwatch import SECONDS_A_RATE, rate_of
+from tasks.stopwatch import rate_of
 from tasks.worker_rates import WorkerRates
 
 CHUNKS = ((256, 2048), (2048, 2048))
@@ -29,6 +31,9 @@ CHUNKS = ((256, 2048), (2048, 2048))
 QUICK = 300e6
 """Bytes/s from which a codec is timed on the larger chunk."""
 
+SECONDS_A_CODEC = 0.03
+"""For the repetitions on that one."""
+
 TURNS = 2
 """Chunks that lie beside each other in a tile and are used in turn: together more than the cache that cores share."""
 
@@ -36,36 +41,58 @@ PROBED_SHAPE = (2048, 4096)
 
 COPIED_BYTES = 64 << 20
 
-WRITTEN_BYTES = 16 << 20
-"""Size of a file that is written."""
-
-MOST_WRITTEN, WRITING_SECONDS = 256 << 20, 0.2
-"""Files are written until there are so many bytes, or it took so long. All of it counts: a page of the page cache that is used for the
-first time takes sixteen times as long on a virtual machine whose host must find it first (measured: 430 MB/s and 7 GB/s)."""
-
 TOUCHED_BYTES = 32 << 20
 """Fresh memory that is touched, four times without giving it back in between: on a virtual machine the host faults, too."""
 
 PROBES = 10
 
+BRIEFLY = 0.05
+"""Seconds for which files are written that only need be there."""
+
 
 def measure_worker(device: str, folder: str) -> WorkerRates:
-    """Every rate of this process; files are written to `folder` and removed."""
+    """Every rate of this process; files are written to `folder` and removed. Raises DiskFull, GemmflowError where they cannot be."""
+    with _place(folder) as place:
+        return _measured(device, place)
+
+
+@contextmanager
+def _place(folder: str) -> Generator[Path]:
+    """Where files can be written; what goes wrong there is one line."""
+    place = _writable(Path(folder))
+    try:
+        yield place
+    except OSError as error:
+        raise write_error(place, error) from error
+
+
+def _writable(folder: Path) -> Path:
+    """The folder; the system's for temporary files where nothing can be put there, as in a home that is read-only or another host's."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder):
+            return folder
+    except OSError:
+        return Path(gettempdir())
+
+
+def _measured(device: str, place: Path) -> WorkerRates:
     blas.limit_threads(torch.get_num_threads())
     small = warm_rates(trusted_kernels(device))
     base = psutil.Process().memory_info().rss
-    tiles, place, names = _tiles(), Path(folder), [name for name, codec in CODECS.items() if codec.installed]
-    place.mkdir(parents=True, exist_ok=True)
-    write, write_unsynced = (_write_rate(place, durable) for durable in (True, False))  # first: other work leaves pages ready
+    tiles, names = _tiles(), [name for name, codec in CODECS.items() if codec.installed]
+    write, uncached = durable_rates(place)  # first: other work leaves pages ready
+    write_unsynced = unsynced_rate(place)
     rates = Rates(
         gemm=block_rates(small, BLOCK, device),
         thin=block_rates(small, THIN_BLOCK, device),
         decode={name: _codec_rate(tiles, partial(_decode_rate, name, place)) for name in names},
         encode={name: _codec_rate(tiles, partial(_encode_rate, name)) for name in names},
-        probe=_probe_rate(device),
+        probe=probe_rate(device),
         write=write,
         write_unsynced=write_unsynced,
-        copy=_copy_rate(device),
+        uncached=uncached,
+        copy=copy_rate(device),
         touch=_touch_rate(),
     )
     free = torch.cuda.mem_get_info()[0] if device == "cuda" else 0
@@ -73,9 +100,13 @@ def measure_worker(device: str, folder: str) -> WorkerRates:
     return WorkerRates(rates, base, free, torch.get_num_threads(), *facts)
 
 
-def measure_threads(alone: WorkerRates, device: str, threads: int) -> WorkerRates:
-    """The same worker with so many threads and idle neighbours; what one thread does in any case is taken from when it was measured."""
-    with _threads(threads):
+def measure_threads(alone: WorkerRates, device: str, folder: str) -> WorkerRates:
+    """The same worker with a thread for each core and idle neighbours; what one thread does in any case was measured before.
+
+    Raises as `measure_worker` does.
+    """
+    threads = usable_cores()
+    with _threads(threads), _place(folder) as place:
         before = psutil.Process().memory_info().rss
         small = warm_rates(trusted_kernels(device))
         more = max(0, psutil.Process().memory_info().rss - before)
@@ -83,8 +114,9 @@ def measure_threads(alone: WorkerRates, device: str, threads: int) -> WorkerRate
             alone.rates,
             gemm=block_rates(small, BLOCK, device),
             thin=block_rates(small, THIN_BLOCK, device),
-            probe=_probe_rate(device),
-            copy=_copy_rate(device),
+            probe=probe_rate(device),
+            uncached=durable_rates(place, BRIEFLY)[1],
+            copy=copy_rate(device),
         )
     return replace(alone, rates=rates, base_bytes=alone.base_bytes + more, threads=threads)
 
@@ -103,14 +135,14 @@ def _threads(threads: int) -> Generator[None]:
 
 def _tiles() -> list[np.ndarray]:
     """For each size of chunk, what products look like to a codec: full-entropy significands."""
-    return [np.random.default_rng(0).standard_normal((rows, TURNS * cols), dtype=np.float32) for rows, cols in CHUNKS]
+    return [np.tile(np.random.default_rng(0).standard_normal(shape, dtype=np.float32), TURNS) for shape in CHUNKS]
 
 
 def _codec_rate(tiles: list[np.ndarray], rate: Callable[[np.ndarray, float], float]) -> float:
     """Bytes/s on the first tile, or, if that took no time, on the second."""
     first, second = tiles
     found = rate(first, 0.0)
-    return found if found < QUICK else rate(second, SECONDS_A_RATE)
+    return found if found < QUICK else rate(second, SECONDS_A_CODEC)
 
 
 def _decode_rate(name: str, folder: Path, tile: np.ndarray, seconds: float) -> float:
@@ -144,14 +176,16 @@ def _chunk(tile: np.ndarray, turn: int) -> np.ndarray:
     return tile[:, turn * cols : (turn + 1) * cols]
 
 
-def _probe_rate(device: str) -> float:
-    block = torch.rand(*PROBED_SHAPE).to(device)
-    vectors = probing.draw(0, 0, block.shape[1], PROBES).to(device)
+def probe_rate(device: str) -> float:
+    """Elements of float32 that a verifier's pass takes a second, norms included."""
+    block = torch.rand(*PROBED_SHAPE).to(DEVICES[device].place)
+    vectors = probing.draw(0, 0, block.shape[1], PROBES).to(block.device)
     return rate_of(block.numel(), lambda: (probing.apply(block, vectors, probing.Wanted(norms=True)), DEVICES[device].synchronize()))
 
 
-def _copy_rate(device: str) -> float:
-    source = torch.rand(COPIED_BYTES // 4).to(device)
+def copy_rate(device: str) -> float:
+    """Bytes a second that a copy within the device's memory moves, read and written."""
+    source = torch.rand(COPIED_BYTES // 4).to(DEVICES[device].place)
     target = torch.empty_like(source)
     return rate_of(2 * source.nbytes, lambda: (target.copy_(source), DEVICES[device].synchronize()))
 
@@ -164,16 +198,3 @@ def _touch_rate() -> float:
         buffer.zero_()
         seconds.append(time.perf_counter() - start)
     return TOUCHED_BYTES / median(seconds)
-
-
-def _write_rate(folder: Path, durable: bool) -> float:
-    """Files after files, as a run writes them."""
-    content, written = np.random.default_rng(1).bytes(WRITTEN_BYTES), 0
-    with TemporaryDirectory(dir=folder) as scratch:
-        start = time.perf_counter()
-        with WriteBehind(durable) as behind:
-            while written < MOST_WRITTEN and time.perf_counter() - start < WRITING_SECONDS:
-                with behind.replacing(f"{scratch}/{written}") as file:
-                    file.append([content])
-                written += WRITTEN_BYTES
-        return written / (time.perf_counter() - start)

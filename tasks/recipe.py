@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from storage import AnyStaging, Matrix
 from tasks.arithmetic import Arithmetic
 from tasks.compression import CodecChoice
+from tasks.hands import hands_of
 from tasks.job import Job
 from tasks.ladder import ARITHMETICS
 from tasks.plan import Plan, TileShape
@@ -48,6 +49,12 @@ class Recipe:
     """What a tile must prove; None where the arithmetic certifies it."""
     parts: int = 1
     """Parts of k that are summed up apart."""
+    sums_codec: str = "none"
+    """Row of CODECS in which partial sums travel."""
+    narrowed: int = 0
+    """Steps by which tiles need less memory than planned (`tasks.narrow`)."""
+    piece_rows: int = 0
+    """Rows of a tile that are computed at a time; 0 for all."""
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -55,9 +62,19 @@ class Recipe:
         return ARITHMETICS[self.arithmetic_name]
 
     @property
+    def hands(self) -> int:
+        """Threads of each worker that read and encode."""
+        return hands_of(self.device, self.threads)
+
+    @property
     def tile(self) -> TileShape:
         """The tile's edges and depth."""
         return self.walk.tile
+
+    @property
+    def rows(self) -> int:
+        """Most rows that are computed at a time."""
+        return self.piece_rows or self.tile.rows
 
 
 def walk_of(plan: Plan) -> Walk:
@@ -96,4 +113,5 @@ def make_recipe(job: Job, problem: Problem, plan: Plan, staging: "AnyStaging", c
         choose=choose,
         proof=proof_of(plan, 0),
         parts=plan.parts,
+        sums_codec=plan.sums_codec,
     )

@@ -1,5 +1,8 @@
 """What the driver sends to workers, without loading what only workers need: torch takes a second and 200 MiB."""
 
+from collections.abc import Sequence
+
+from tasks.metrics import counted
 from tasks.outcome import Measurement, Part
 from tasks.recipe import Recipe
 from tasks.walk import Tile
@@ -10,7 +13,7 @@ def compute_tile(recipe: Recipe, tile: Tile, attempt: int = 0) -> Measurement:
     """`tasks.tile.compute_tile`, imported where it runs."""
     from tasks import tile as work  # noqa: PLC0415
 
-    return work.compute_tile(recipe, tile, attempt)
+    return counted(work.compute_tile(recipe, tile, attempt))
 
 
 def compute_part(recipe: Recipe, tile: Tile, part: int, attempt: int = 0) -> Part:
@@ -24,7 +27,7 @@ def finish_tile(recipe: Recipe, tile: Tile, attempt: int, *partials: Part) -> Me
     """`tasks.parts.finish_tile`, imported where it runs."""
     from tasks import parts as work  # noqa: PLC0415
 
-    return work.finish_tile(recipe, tile, attempt, *partials)
+    return counted(work.finish_tile(recipe, tile, attempt, *partials))
 
 
 def measure_worker(device: str, folder: str) -> WorkerRates:
@@ -34,11 +37,18 @@ def measure_worker(device: str, folder: str) -> WorkerRates:
     return rates.measure_worker(device, folder)
 
 
-def measure_threads(alone: WorkerRates, device: str, threads: int) -> WorkerRates:
+def measure_threads(alone: WorkerRates, device: str, folder: str) -> WorkerRates:
     """`tasks.rates.measure_threads`, imported where it runs."""
     from tasks import rates  # noqa: PLC0415
 
-    return rates.measure_threads(alone, device, threads)
+    return rates.measure_threads(alone, device, folder)
+
+
+def wrong_kernels(keys: Sequence[tuple[str, str, str]]) -> tuple[str, ...]:
+    """`tasks.selftest.wrong_kernels`, imported where it runs."""
+    from tasks import selftest  # noqa: PLC0415
+
+    return selftest.wrong_kernels(keys)
 
 
 def nothing() -> None:
@@ -46,7 +56,7 @@ def nothing() -> None:
 
 
 def release() -> None:
-    """`tasks.workspace.release`, imported where it runs."""
-    from tasks import workspace  # noqa: PLC0415
+    """Free this worker's buffers, once it computes no tile: `tasks.turns.Turns.free`, imported where it runs."""
+    from tasks.turns import ONE_AT_A_TIME  # noqa: PLC0415
 
-    workspace.release()
+    ONE_AT_A_TIME.free()

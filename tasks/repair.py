@@ -35,18 +35,21 @@ from storage.assess import Assessment, assess
 from storage.place import require_nothing_foreign
 from storage.repair import amend, link_sound, records_of, restore
 from tasks.checkup import Place, damaged_tiles
-from tasks.clusters import Cluster
+from tasks.cluster import Cluster
 from tasks.drive import Observer
 from tasks.errors import BadInput, CorruptData, NotCertified, Refused
-from tasks.handshake import check_seal, check_workers
+from tasks.handshake import check_kernels, check_seal, check_workers
 from tasks.hardware import Hardware
+from tasks.moment import now
 from tasks.outcome import Certificate, Measurement
 from tasks.plan import Plan
 from tasks.prepare import Run, new_run_id
 from tasks.recipe import walk_of
-from tasks.resume import REPAIR, began_as, input_stamps
+from tasks.refuted import refuted
+from tasks.resume import REPAIR, began_as, finished_nothing, input_stamps
 from tasks.run import multiply
 from tasks.stored import Origin, origin_of
+from tasks.units import round_up
 from tasks.verify import measured_bound, rounding_of, scale_of
 from tasks.wording import plural
 
@@ -89,8 +92,9 @@ class Repaired:
 def repair(out: Path, full: bool, means: Means, cluster: str | None = None) -> Repaired:
     """Mend a result in place, in one step at the end.
 
-    Raises BadInput (no result, inputs missing), Refused (another run holds OUT), NotCertified (a tile fails its probes, or the
-    certificate is missed), CorruptData (too little is left to tell right from wrong); OUT is unchanged then.
+    Raises BadInput (no result, inputs missing), Refused (another run holds OUT), NotCertified (a tile fails its probes, all
+    together contradict their bound, or the certificate is missed), CorruptData (too little is left to tell right from wrong); OUT is
+    unchanged then.
     """
     started = time.monotonic()
     try:
@@ -126,7 +130,7 @@ def _begin(result: Result, found: Assessment) -> Staging:
     left = find_staging(place)
     if left is not None:
         require_free(left)
-        if left.folder.is_dir() and not began_as(REPAIR, left):
+        if left.folder.is_dir() and not (began_as(REPAIR, left) or finished_nothing(place)):
             raise Refused(f"{place} has an unfinished run in {left.folder}: finish it, or remove it with gemmflow clean {place}")
         discard(left)
     staging = create_staging(place, found.spec, "power", new_run_id(), Start((REPAIR,), found.seal))
@@ -156,7 +160,7 @@ class _Repair:
         sound = [key for key in self.found.keys if key not in damages]
         link_sound(self.result, self.staging, sound)
         records = {record.key: record for record in records_of(self.result, self.found, sound)}
-        computed = self._compute(tiles, means) if tiles else ()
+        computed, disproof = self._compute(tiles, means) if tiles else ((), None)
         fresh = {chunk.key: chunk for tile in computed for chunk in tile.chunks}
         changed = self._changed(fresh, records)
         if not changed:
@@ -164,24 +168,30 @@ class _Repair:
             root = restore(self.staging, self.found, records.values())
             if root != self.found.root:
                 raise CorruptData(f"{self.result.out} cannot be repaired: its chunks do not give its root; compute it with --overwrite")
+        elif disproof is not None:
+            raise NotCertified(
+                f"{self.result.out} repaired would be wrong: the error of {plural(len(computed), 'tile')} computed again is surely above "
+                f"{disproof[0]:.3g}, and {round_up(disproof[1])} is certified for every input; check this hardware"
+            )
         else:
             root = self._amended(computed, records | fresh)
         publish(self.staging, overwrite=True)
         return root
 
-    def _compute(self, tiles: tuple[Place, ...], means: Means) -> tuple[Measurement, ...]:
+    def _compute(self, tiles: tuple[Place, ...], means: Means) -> tuple[tuple[Measurement, ...], tuple[float, float] | None]:
+        """The tiles, and what their own probes say against them (`refuted`)."""
         open_cluster, observe = means
         origin, plan = self.origin, self.origin.plan
         walk = walk_of(plan)
         only = frozenset(index for index in range(len(walk)) if walk.place(index) in tiles)
         with open_cluster(origin.job.cluster, plan) as cluster:
             check_workers(cluster)
+            check_kernels(cluster, plan)
             if self.staging.seal is not None:
                 check_seal(cluster, self.staging.seal)
-            run = Run(
-                self.staging.run_id, origin.job, origin.problem(), _NOWHERE, plan, self.staging, time.time(), lease=self.lease, only=only
-            )
-            return multiply(run, cluster, observe).measurements
+            run = Run(self.staging.run_id, origin.job, origin.problem(), _NOWHERE, plan, self.staging, now(), lease=self.lease, only=only)
+            computed = multiply(run, cluster, observe).measurements
+        return computed, refuted(run, computed, origin.certificate)
 
     def _changed(self, fresh: dict[str, ChunkRecord], sound: dict[str, ChunkRecord]) -> bool:
         """Whether any chunk differs from what was recorded; without a manifest the root decides, see `mend`."""

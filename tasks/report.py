@@ -6,22 +6,43 @@ A `Report` decides nothing; every number in it is the caller's, the plan's or a 
 """
 
 import platform
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib import metadata
-from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
+from tasks.drift import drift_of, drift_words
 from tasks.measured import Measured, sum_up
 from tasks.outcome import Certificate, Measurement, Outcome
 from tasks.plan import Plan
-from tasks.probes import FALSE_ALARM, error_floor, scale_of
-from tasks.schema import SCHEMA, Json, error_section, finite, measured_section, plan_section, problem_section
-from tasks.summary import certificate_row, choice_rows, comparison, headline, plan_row, plan_rows, rounding_rows, sampled_rows, stored_line
+from tasks.schema import (
+    SCHEMA,
+    Json,
+    error_section,
+    finite,
+    measured_section,
+    outcome_section,
+    plan_section,
+    problem_section,
+    storage_section,
+)
+from tasks.summary import (
+    certificate_row,
+    choice_rows,
+    comparison,
+    drift_rows,
+    headline,
+    plan_row,
+    plan_rows,
+    rounding_rows,
+    sampled_rows,
+    stored_line,
+)
 from tasks.survey import Problem
 from tasks.tables import HEADER, aligned, markdown, wrapped
 from tasks.units import format_bytes
-from tasks.wording import bound, plural
+from tasks.wording import ended, plural
 
 if TYPE_CHECKING:
     from tasks.prepare import Run
@@ -29,6 +50,10 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("gemmflow", "numpy", "torch", "zarr", "numcodecs", "dask", "distributed", "prefect")
 """Whose versions a report states."""
+
+
+MOST_PLACES = 8
+"""Rows and columns of so many tiles are in a warning; the JSON has all."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +80,34 @@ class Report:
 
     @cached_property
     def tiles(self) -> tuple[Measurement, ...]:
-        """Tiles computed by this run, without those that an interrupted one had left in the journal."""
-        measurements = self.outcome.measurements
-        return tuple(tile for tile in measurements if tile.finished >= self.run.started_at) if self.outcome.resumed else measurements
+        """Tiles of the product that this run computed, without those that an interrupted one had left in the journal."""
+        return self._own(self.outcome.measurements)
+
+    @cached_property
+    def computed(self) -> tuple[Measurement, ...]:
+        """All that this run computed: a tile counts as often as it was computed."""
+        return self._own(self.outcome.computed)
 
     @cached_property
     def measured(self) -> Measured:
-        """Totals of the tiles that this run computed."""
-        return sum_up(self.tiles, self.run.plan.workers)
+        """What this run took, with what it did in vain."""
+        return sum_up(self.computed, self.run.plan.workers)
+
+    def _own(self, tiles: Sequence[Measurement]) -> tuple[Measurement, ...]:
+        left = {(tile.index, tile.worker, tile.started) for tile in self.run.resumed}
+        return tuple(tile for tile in tiles if (tile.index, tile.worker, tile.started) not in left)
 
     @property
     def flops_done(self) -> float:
         """Operations of this run: those of the whole plan, in proportion to the tiles computed."""
         return self.run.plan.flops * len(self.tiles) / max(1, len(self.outcome.measurements))
+
+    @property
+    def drift(self) -> str:
+        """How the run's time lies outside the predicted range, in words; empty where it does not, and where it went on with another one."""
+        predicted = self.run.plan.predicted
+        found = None if self.outcome.resumed else drift_of(predicted, self.clock.seconds)
+        return drift_words(found, predicted.lanes, self.measured.lanes)
 
     @property
     def verdict(self) -> str:
@@ -79,42 +119,30 @@ class Report:
 
     def to_json(self) -> dict[str, Json]:
         """Schema 1, in a stable order; `json.dumps` takes it without a default."""
-        run, clock, outcome = self.run, self.clock, self.outcome
-        measured = {
-            "seconds": clock.seconds,
-            "startup_seconds": clock.startup_seconds,
-            **measured_section(self.measured),
-            "bytes_sampled": run.plan.sampled_bytes,
-            "tiles": run.plan.tiles,
-            "tiles_resumed": outcome.resumed,
-            "tiles_retried": outcome.retried,
-            "tiles_missed": outcome.missed,
-            "workers_retired": [asdict(worker) for worker in outcome.retired],
-            "multiply_seconds": outcome.seconds,
-        }
-        stored = self.stored
+        run = self.run
         whole = {
             "schema": SCHEMA,
             "run_id": run.run_id,
             "job": run.job.model_dump(mode="json"),
             "problem": problem_section(run.problem, run.plan),
             "plan": plan_section(run.plan, run.problem),
-            "measured": measured,
+            "measured": self._measured_section(),
             "error": error_section(self.certificate),
-            "storage": {
-                "codec": stored.codec,
-                "why": stored.why,
-                "ratio": stored.ratio,
-                "bytes_stored": stored.bytes_stored,
-                "root": stored.root,
-                "codecs": [asdict(row) for row in stored.codecs],
-                "part": stored.part,
-                "absent": stored.absent,
-            },
+            "storage": storage_section(self.stored),
             "versions": self.versions,
             "warnings": self.warnings,
         }
         return {key: finite(value) for key, value in whole.items()}
+
+    def _measured_section(self) -> dict[str, object]:
+        return {
+            "seconds": self.clock.seconds,
+            "startup_seconds": self.clock.startup_seconds,
+            **measured_section(self.measured),
+            "bytes_sampled": self.run.plan.sampled_bytes,
+            **outcome_section(self.run.plan.tiles, self.outcome),
+            "drift": self.drift,
+        }
 
     def to_text(self) -> str:
         """For the terminal."""
@@ -124,6 +152,7 @@ class Report:
             ("stored", stored_line(self)),
             *rounding_rows(self),
             *sampled_rows(self.run.plan),
+            *drift_rows(self),
         ]
         facts += [("warning", text) for text in self.warnings]
         table = [HEADER, *(row.cells for row in comparison(self))]
@@ -139,7 +168,7 @@ class Report:
             f"**Plan**: {plan_row(self)[1]}",
             f"**Proof**: {certificate_row(self.certificate)[1]}",
             f"**Stored**: {stored_line(self)}",
-            *(f"**{name.capitalize()}**: {text}" for name, text in [*rounding_rows(self), *sampled_rows(self.run.plan)]),
+            *(f"**{name.capitalize()}**: {text}" for name, text in [*rounding_rows(self), *sampled_rows(self.run.plan), *drift_rows(self)]),
             *(f"**Warning**: {text}" for text in self.warnings),
         ]
         return "\n\n".join(parts) + "\n"
@@ -148,12 +177,26 @@ class Report:
 def make_report(run: "Run", outcome: Outcome, certificate: Certificate, stored: "Stored", clock: Clock) -> Report:
     """The report of a finished run; its warnings are the plan's and what only the run could show."""
     report = Report(run, outcome, certificate, stored, clock, versions(), ())
-    found = [*run.plan.warnings, *certificate.nonfinite, *_surprises(report)]
+    found = [*run.plan.warnings, *_outside(certificate.nonfinite), *_surprises(report)]
     return Report(run, outcome, certificate, stored, clock, report.versions, tuple(found))
+
+
+def _outside(places: Sequence[str]) -> list[str]:
+    """What of C is not in the certificate, in one line however many tiles it is in."""
+    if not places:
+        return []
+    more = f"; and others in {plural(len(places) - MOST_PLACES, 'tile')}" if len(places) > MOST_PLACES else ""
+    return [f"NaN or infinity reaches these, which stand outside the certificate: {'; '.join(places[:MOST_PLACES])}{more}"]
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that are installed."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """Read once: for each of many small jobs it would take longer than their arithmetic."""
     known = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -163,10 +206,10 @@ def versions() -> dict[str, str]:
     return known
 
 
-def plan_text(plan: Plan, problem: Problem) -> str:
-    """A plan for the terminal."""
+def plan_text(plan: Plan, problem: Problem, more: Sequence[tuple[str, str]] = ()) -> str:
+    """A plan for the terminal, and what else is known beforehand, by name."""
     warnings = [("warning", text) for text in plan.warnings]
-    facts = aligned(wrapped([*plan_rows(plan, problem), *warnings]), left=2)
+    facts = aligned(wrapped([*plan_rows(plan, problem), *more, *warnings]), left=2)
     return "\n".join([problem.title, "", *facts, "", *aligned(choice_rows(plan), left=2)]) + "\n"
 
 
@@ -177,9 +220,9 @@ def plan_markdown(plan: Plan, problem: Problem) -> str:
     return "\n\n".join([f"# {problem.title}", facts, markdown(choice_rows(plan), left=2), *warnings]) + "\n"
 
 
-def plan_json(plan: Plan, problem: Problem) -> dict[str, Json]:
-    """The parts of schema 1 that are known before anything is multiplied."""
-    planned = plan_section(plan, problem)
+def plan_json(plan: Plan, problem: Problem, stored: dict[str, object] | None = None) -> dict[str, Json]:
+    """The parts of schema 1 that are known before anything is multiplied; `stored` is what a sample tells of the compressed bytes."""
+    planned = plan_section(plan, problem, stored)
     whole = {"schema": SCHEMA, "problem": problem_section(problem, plan), "plan": planned, "warnings": plan.warnings}
     return {key: finite(value) for key, value in whole.items()}
 
@@ -192,26 +235,18 @@ def _surprises(report: Report) -> list[str]:
         found.append(f"the workers' peaks add up to {sizes}: the plan underestimated the memory; please report this run")
     if outcome.missed:
         by_arithmetic = ", ".join(f"{plural(count, 'tile')} in {name}" for name, count in report.certificate.arithmetics.items())
-        found.append(f"{plural(outcome.missed, 'tile')} missed max-error and were computed again: the product is {by_arithmetic}")
+        verb = "was" if outcome.missed == 1 else "were"
+        found.append(f"{plural(outcome.missed, 'tile')} missed max-error and {verb} computed again: the product is {by_arithmetic}")
     if outcome.retried > outcome.missed:
         found.append(f"{plural(outcome.retried - outcome.missed, 'tile')} computed again after a failed check, an alarm or a lost worker")
-    found += _contradiction(report)
+    if outcome.split:
+        found.append(
+            f"{plural(outcome.split, 'tile')} ran out of memory as planned, or came after one that did, and took less: "
+            "this host has less memory than --memory says; give less"
+        )
+    found += (f"it joined and got no tiles: {why}" for why in outcome.refused)
+    if outcome.died_early:
+        how = ", ".join(dict.fromkeys(map(ended, outcome.died_early)))
+        found.append(f"{plural(len(outcome.died_early), 'worker')} died before the first tile ({how}), and came back: no tile was lost")
     found += (f"{worker.line} and got no more: check this hardware (the product holds none of these)" for worker in outcome.retired)
     return found
-
-
-def _contradiction(report: Report) -> list[str]:
-    """A warning where the error is surely above the bound for every input; `measured` alone is, by chance or by the check's rounding."""
-    certificate, plan, job = report.certificate, report.run.plan, report.run.job
-    scale = scale_of((job.alpha, job.beta), (certificate.norm_a, certificate.norm_b, certificate.norm_c0))
-    if not scale or not certificate.measured > certificate.promised:
-        return []
-    residual = hypot(*(sqrt(tile.copies * tile.square_residual) for tile in report.outcome.measurements)) / scale
-    shape = plan.shape[0] * plan.grid[1], plan.shape[1], min(plan.tile.cols, plan.shape[2])
-    least = error_floor(residual, 1.0, shape, (certificate.probes, FALSE_ALARM))
-    if least <= certificate.promised:
-        return []
-    return [
-        f"the error is surely above {least:.3g}, more than the {bound(certificate.promised)} that is promised for every input: "
-        "check this hardware, and please report this run"
-    ]

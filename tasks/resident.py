@@ -1,6 +1,7 @@
 """What this process holds in memory, as the operating system counts it."""
 
 import ctypes
+import gc
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def give_back_free_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def let_go() -> None:
+    """Collect what refers to itself alone, and return what is free: after a job, before the next one is in need of it."""
+    gc.collect()
+    give_back_free_memory()
 
 
 def idle_bytes() -> int:

@@ -5,7 +5,7 @@
               {"kind": "retract", index} *                        a tile that looked wrong: not done, until it is recorded again
 
 What the caller asks now, the inputs and the version must be those that the run started with. A difference is named, and the
-run refused: an unfinished product is never thrown away, and never mixed with another one.
+run refused: an unfinished product is never thrown away, and never mixed with another one. Of a run that finished nothing there is none.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -35,8 +36,9 @@ EXPORT: Record = {"kind": "export"}
 REPAIR: Record = {"kind": "repair"}
 """First record of a repair's journal: it is begun afresh, never gone on with."""
 
-WHERE = frozenset({"cluster", "overwrite", "memory"})
-"""Fields of a job that may differ: where it runs, and what becomes of an older OUT. Memory may only grow."""
+WHERE = frozenset({"cluster", "overwrite", "memory", "plan", "priority"})
+"""Fields of a job that may differ: where it runs, how urgent it is, what becomes of an older OUT, and which file names its plan, whose
+decisions are compared (`tasks.following`). Memory may only grow."""
 
 _PLAN = TypeAdapter(Plan)
 _MEASUREMENT = TypeAdapter(Measurement)
@@ -88,17 +90,29 @@ class Unfinished:
                 latest.pop(cast("int", record["index"]), None)
         return tuple(latest[index] for index in sorted(latest))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to go on with: no tile was ever recorded, and no partial sum is kept."""
+        return not any(record["kind"] == "tile" for record in self.records) and not self.left.has_sums()
+
 
 def plan_or_resume(job: Job, problem: Problem, hardware: Hardware) -> Plan:
-    """The plan of the unfinished run that lies beside OUT, or else a new one.
+    """The plan of the unfinished run that lies beside OUT, or else a new one. Raises Refused as `to_go_on_with` and `make_plan` do."""
+    unfinished = to_go_on_with(job, problem)
+    return make_plan(job, looked_at(job, problem), hardware) if unfinished is None else unfinished.plan
 
-    Raises Refused where a run is writing OUT, where the unfinished one was another (naming the difference), or as `make_plan` does.
+
+def to_go_on_with(job: Job, problem: Problem) -> Unfinished | None:
+    """The unfinished run of this job beside OUT; None where there is none, or one of another job that finished nothing.
+
+    Nothing is removed: whoever only plans leaves everything as it was. Raises Refused where a run is writing OUT, or where the
+    unfinished one was another and finished something (naming the difference).
     """
     unfinished = find_unfinished(job)
-    if unfinished is None:
-        return make_plan(job, looked_at(job, problem), hardware)
+    if unfinished is None or (unfinished.is_empty and not is_same(unfinished, job, problem)):
+        return None
     require_same(unfinished, job, problem)
-    return unfinished.plan
+    return unfinished
 
 
 def find_unfinished(job: Job) -> Unfinished | None:
@@ -147,6 +161,13 @@ def began_as(first: Record, found: Found) -> bool:
         return False
 
 
+def finished_nothing(out: str | Path) -> bool:
+    """Whether an unfinished run lies beside OUT that nobody can go on with: it recorded no tile, and keeps no partial sum."""
+    left = site_of(str(out)).left()
+    records = () if left is None else _records(left)
+    return left is not None and bool(records) and records[0]["kind"] == "run" and Unfinished(left, records).is_empty
+
+
 def _require_seal(left: Left, job: Job) -> None:
     """Raise Refused where the unfinished run is sealed under another key than asked: without the right one nothing of it can be read.
 
@@ -170,6 +191,11 @@ def require_same(unfinished: Unfinished, job: Job, problem: Problem) -> None:
             f"{job.out} has an unfinished run ({unfinished.left.run_id}) that differs: {difference}; "
             f"ask the same to go on with it, or remove it with {_clean(job)}"
         )
+
+
+def is_same(unfinished: Unfinished, job: Job, problem: Problem) -> bool:
+    """Whether the unfinished run is one of this job on these inputs by this version."""
+    return not any(_differences(unfinished, job, problem))
 
 
 def describe(unfinished: Unfinished | None) -> str:

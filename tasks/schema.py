@@ -5,13 +5,16 @@ A value that has no finite number (the time of an arithmetic for which no plan e
 
 import math
 from dataclasses import asdict
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from tasks.integers import integers_line
 from tasks.measured import Measured, WorkerRecord
-from tasks.outcome import Certificate
+from tasks.outcome import Certificate, Outcome
 from tasks.plan import LANES, Choice, Plan, Prediction
 from tasks.survey import Problem
+
+if TYPE_CHECKING:
+    from tasks.publish import Stored
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -54,8 +57,8 @@ def problem_section(problem: Problem, plan: Plan) -> dict[str, object]:
     }
 
 
-def plan_section(plan: Plan, problem: Problem) -> dict[str, object]:
-    """What was decided and predicted."""
+def plan_section(plan: Plan, problem: Problem, stored: dict[str, object] | None = None) -> dict[str, object]:
+    """What was decided and predicted; `stored` is the prediction of a sample, if one was taken."""
     return {
         "arithmetic": plan.arithmetic,
         "tile": [plan.tile.rows, plan.tile.cols, plan.tile.depth],
@@ -63,9 +66,10 @@ def plan_section(plan: Plan, problem: Problem) -> dict[str, object]:
         "residency": plan.residency,
         "workers": plan.workers,
         "parts": plan.parts,
+        "sums_codec": plan.sums_codec,
         "threads_per_worker": plan.threads_per_worker,
         "lower_bound_bytes": plan.lower_bound_bytes,
-        "predicted": _predicted(plan.predicted),
+        "predicted": _predicted(plan.predicted) | ({"stored": stored} if stored else {}),
         "device": plan.device,
         "kernel": plan.kernel,
         "exact": plan.exact,
@@ -84,6 +88,8 @@ def plan_section(plan: Plan, problem: Problem) -> dict[str, object]:
         "integers": integers_line(plan, problem),
         "skipped": asdict(plan.skipped) if plan.skipped else None,
         "symmetry": plan.symmetry,
+        "inputs": asdict(plan.inputs) if plan.inputs else None,
+        "rates": plan.rates,
     }
 
 
@@ -95,6 +101,34 @@ def measured_section(measured: Measured) -> dict[str, object]:
         "bytes_written": measured.bytes_written,
         "peak_memory_bytes": measured.peak_memory_bytes,
         "workers": [_worker(record) for record in measured.workers],
+    }
+
+
+def outcome_section(tiles: int, outcome: Outcome) -> dict[str, object]:
+    """What became of the plan's tiles and of the workers."""
+    return {
+        "tiles": tiles,
+        "tiles_resumed": outcome.resumed,
+        "tiles_retried": outcome.retried,
+        "tiles_missed": outcome.missed,
+        "tiles_split": outcome.split,
+        "workers_retired": [asdict(worker) for worker in outcome.retired],
+        "workers_joined": outcome.joined,
+        "multiply_seconds": outcome.seconds,
+    }
+
+
+def storage_section(stored: "Stored") -> dict[str, object]:
+    """What was written, and how it is compressed."""
+    return {
+        "codec": stored.codec,
+        "why": stored.why,
+        "ratio": stored.ratio,
+        "bytes_stored": stored.bytes_stored,
+        "root": stored.root,
+        "codecs": [asdict(row) for row in stored.codecs],
+        "part": stored.part,
+        "absent": stored.absent,
     }
 
 
@@ -128,6 +162,7 @@ def _predicted(predicted: Prediction) -> dict[str, object]:
         "correction": predicted.correction,
         "lanes": {lane: predicted.lanes.get(lane, 0.0) for lane in LANES},
         "bytes_read": predicted.bytes_read,
+        "bytes_of_sums": predicted.bytes_of_sums,
         "bytes_written": predicted.bytes_written,
         "peak_memory_bytes": predicted.peak_memory_bytes,
         "error_bound": predicted.error_bound,

@@ -1,13 +1,14 @@
 """The fastest of all candidates for one arithmetic that fit the memory budget.
 
-Candidates come in groups of equal tile edges and workers. `tasks.cost.ideal_seconds` bounds the time of some workers from
-below, `tasks.cost.least_cost` that of one group, so both are opened in the order of that bound, until it leaves the
-near-ties of the best candidate found: most are never opened, and the choice is the same as if all were.
+Candidates come in groups of equal tile edges and workers. `tasks.cost.ideal_seconds` bounds the time of some workers from below,
+`tasks.floors` that of each pair of edges, and `tasks.cost.least_cost` that of one group of such tiles. All are opened in the order of
+these bounds, until they leave the near-ties of the best candidate found: most are never opened, and the choice is the same as if all were.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from heapq import heapify, heappop, heappush
 from itertools import product
 from math import lcm
 from operator import itemgetter
@@ -16,8 +17,9 @@ from storage import OutputSpec
 from tasks.arithmetic import Arithmetic
 from tasks.candidate import Candidate, with_slabs
 from tasks.compression import candidates
-from tasks.cost import cost_of, estimate, ideal_seconds, least_cost, planned_reads
+from tasks.cost import Cost, estimate, ideal_seconds, least_cost, with_buffers
 from tasks.fit import Bar, Fit, Need
+from tasks.floors import floors
 from tasks.geometry import blocks
 from tasks.hardware import Hardware, Layout
 from tasks.job import Job
@@ -27,18 +29,13 @@ from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
 from tasks.survey import Problem
 from tasks.symmetry import tile_count
-
-NEAR_TIE = 0.02
-"""Candidates whose times differ by less are equal: `first_fastest` says which is taken."""
-
-BYTES_TIE = 0.01
-"""Among near-ties those that move more than the fewest bytes by no more than this are equal, too: then shorter steps are better."""
-
-MOST_COUNTED = 16
-"""Near-ties whose bytes are counted exactly."""
+from tasks.ties import NEAR_TIE, settle
 
 MOST_TILES = 1_000_000
 """Tiles of one run: the driver holds a record of each."""
+
+_Place = tuple[int, ...]
+"""Of a pair of edges, or of a group of its tiles: what is found first is taken first."""
 
 _KEPT = ((False, False), (True, False), (False, True), (True, True))
 
@@ -59,7 +56,7 @@ class Search:
         best, bar, times = None, Bar(), 0
         for output in self._outputs(precision):
             found, times = self._fastest_of(precision, output, bar), times + 1
-            if found and bar.admits(found.price, found.cost):
+            if found and bar.admits(found.price, found.cost.bytes_moved):
                 best, times = found, 0
             bar = Bar.above(best, times + 1) if best else Bar()
         return best
@@ -67,7 +64,8 @@ class Search:
     def smallest(self, precision: Precision) -> Need:
         """The candidate that needs least memory."""
         choices = product(self._outputs(precision), self._crews)
-        groups = (group for output, crew in choices for group in self._groups(self._whole(precision, output, crew)))
+        wholes = (self._whole(precision, output, crew) for output, crew in choices)
+        groups = (group for whole in wholes for group in self._groups(whole, self._edges(whole.output)))
         return min(map(self._least_need, groups), key=lambda need: (not self._fits_device(need), need.total_bytes))
 
     def _fastest_of(self, precision: Precision, output: OutputSpec, bar: Bar) -> Fit | None:
@@ -83,16 +81,28 @@ class Search:
 
     def _fits_of_crew(self, whole: Candidate, bar: Bar, limit: float) -> list[Fit]:
         """Candidates of these workers, every near-tie of the fastest among them, in the order of their groups."""
-        tops = enumerate(top for group in self._groups(whole) for top in self._deepest(group))
-        costs = ((least_cost(self.problem, top), place, top) for place, top in tops)
-        fits: list[tuple[int, Fit]] = []
-        for least, place, top in sorted((cost.seconds, place, top) for cost, place, top in costs if bar.admits(cost.seconds, cost)):
-            if least > limit * (1 + NEAR_TIE):
-                break
-            opened = [fit for fit in self._fits(top, limit) if bar.admits(fit.price, fit.cost)]
-            limit = min([limit, *(fit.price for fit in opened)])
-            fits += ((place, fit) for fit in opened)
+        pairs, fits = list(self._edges(whole.output)), list[tuple[_Place, Fit]]()
+        least = enumerate(floors(self.problem, whole, pairs, may_be_cut(self.job, self.problem)))
+        queue: list[tuple[float, _Place, Candidate | None]] = [
+            (seconds, (place,), None) for place, (seconds, nbytes) in least if bar.admits(seconds, nbytes)
+        ]
+        heapify(queue)
+        while queue and queue[0][0] <= limit * (1 + NEAR_TIE):
+            _, place, top = heappop(queue)
+            if top is None:
+                for number, (least, group) in enumerate(self._tops(whole, pairs[place[0]], bar)):
+                    heappush(queue, (least, (*place, number), group))
+            else:
+                opened = list(self._fits(top, bar, limit))
+                limit = min([limit, *(fit.price for fit in opened)])
+                fits += ((place, fit) for fit in opened)
         return [fit for _, fit in sorted(fits, key=itemgetter(0))]
+
+    def _tops(self, whole: Candidate, pair: tuple[int, int], bar: Bar) -> Iterator[tuple[float, Candidate]]:
+        """The groups of a pair of edges with the least time of each, if the bar may admit any of it."""
+        tops = (top for group in self._groups(whole, [pair]) for top in self._deepest(group))
+        costs = ((least_cost(self.problem, top), top) for top in tops)
+        return ((least.seconds, top) for least, top in costs if bar.admits(least.seconds, least.bytes_moved))
 
     def _deepest(self, group: Candidate) -> Iterator[Candidate]:
         """The group with each choice of panels to keep, and the deepest slabs that leave room for its accumulator."""
@@ -118,20 +128,27 @@ class Search:
             return self.hardware.device_memory_bytes
         return self.budget // group.workers - group.layout.base_bytes
 
-    def _fits(self, top: Candidate, limit: float) -> Iterator[Fit]:
-        """The group's candidates within the budget, deepest slabs first; without those that surely take more than `limit` seconds."""
+    def _fits(self, top: Candidate, bar: Bar, limit: float) -> Iterator[Fit]:
+        """The group's candidates within the budget that the bar admits, deepest slabs first, if they take about `limit` seconds at most."""
         for depth in self._depths:
             if depth > top.tile.depth or (depth == self.problem.k and top.kept != (True, True)):
                 continue
             way = with_slabs(top, depth, top.kept)
             if way.grid[2] < way.parts:
                 continue
-            if estimate(self.problem, way, 0).seconds > limit * (1 + NEAR_TIE):
+            cost = estimate(self.problem, way, 0)
+            if cost.seconds > limit * (1 + NEAR_TIE) or not bar.admits(cost.seconds, cost.bytes_moved):
                 continue
-            need = self._need(way)
-            if self._within(need):
-                allocated = need.host_bytes - way.layout.base_bytes
-                yield Fit(way, need.host_bytes, need.device_bytes, estimate(self.problem, way, allocated))
+            fit = self._fit(way, cost)
+            if self._within(fit) and bar.admits(fit.price, cost.bytes_moved):
+                yield fit
+
+    def _fit(self, way: Candidate, cost: Cost) -> Fit:
+        """A candidate that was priced without its buffers, with them."""
+        need = self._need(way)
+        sees_no_disk = self.problem.warmth is None
+        exact = with_buffers(cost, way, need.allocated) if sees_no_disk else estimate(self.problem, way, need.allocated)
+        return Fit(way, need.host_bytes, need.device_bytes, exact)
 
     def _whole(self, precision: Precision, output: OutputSpec, crew: tuple[Layout, int]) -> Candidate:
         """All of the product as one tile."""
@@ -150,9 +167,9 @@ class Search:
             symmetry=self.problem.symmetry,
         )
 
-    def _groups(self, whole: Candidate) -> list[Candidate]:
-        """A candidate for each choice of tile edges and parts, with k in one slab."""
-        tiles = [replace(whole, tile=TileShape(rows, cols, self.problem.k)) for rows, cols in self._edges(whole.output)]
+    def _groups(self, whole: Candidate, pairs: Iterable[tuple[int, int]]) -> list[Candidate]:
+        """A candidate for each of these pairs of tile edges and each choice of parts, with k in one slab."""
+        tiles = [replace(whole, tile=TileShape(rows, cols, self.problem.k)) for rows, cols in pairs]
         cut = [(group, parts_for(self.job, self.problem, group)) for group in tiles if group.tiles <= MOST_TILES]
         return [replace(group, parts=parts) for group, counts in cut for parts in counts]
 
@@ -200,43 +217,3 @@ class Search:
 
     def _fits_device(self, need: Need) -> bool:
         return need.device_bytes <= self.hardware.device_memory_bytes or self.hardware.device == "cpu"
-
-
-def settle(problem: Problem, fits: list[Fit]) -> Fit:
-    """The best of the near-ties, once the bytes of the most promising are counted exactly instead of estimated."""
-    ties = sorted(near_ties(fits), key=_preference)
-    by_steps = sorted(of_fewest_bytes(ties), key=lambda fit: fit.wait)
-    promising = {id(fit): fit for group in (ties, by_steps) for fit in group[:MOST_COUNTED]}
-    return first_fastest([_counted(problem, fit) for fit in promising.values()])
-
-
-def _counted(problem: Problem, fit: Fit) -> Fit:
-    allocated = fit.host_bytes - fit.way.layout.base_bytes
-    return replace(fit, cost=cost_of(problem, fit.way, planned_reads(problem, fit.way), allocated))
-
-
-def near_ties(fits: list[Fit]) -> list[Fit]:
-    """Those that cost about as little as any, deaths included."""
-    limit = min(fit.price for fit in fits) * (1 + NEAR_TIE)
-    return [fit for fit in fits if fit.price <= limit]
-
-
-def of_fewest_bytes(fits: list[Fit]) -> list[Fit]:
-    """Those of fewest BLAS threads a worker that move about as few bytes as any of them."""
-    threads = min(fit.way.layout.threads for fit in fits)
-    fits = [fit for fit in fits if fit.way.layout.threads == threads]
-    limit = min(fit.cost.bytes_moved for fit in fits) * (1 + BYTES_TIE)
-    return [fit for fit in fits if fit.cost.bytes_moved <= limit]
-
-
-def first_fastest(fits: list[Fit]) -> Fit:
-    """The fastest; among near-ties fewer BLAS threads a worker, then about the fewest bytes moved, then short steps, then fewer bytes,
-    then whole tiles, then less memory, then the first.
-
-    Raises ValueError when there is none.
-    """
-    return min(of_fewest_bytes(near_ties(fits)), key=lambda fit: (fit.wait, _preference(fit)))
-
-
-def _preference(fit: Fit) -> tuple[int, int, bool, int]:
-    return fit.way.layout.threads, fit.cost.bytes_moved, fit.way.parts > 1, fit.total_bytes

@@ -3,18 +3,19 @@
     x  -->  x / step  -->  nearest integer (ties to even)  -->  times step      exact in any binary type, a block at a time
 
 Every result is a number of the stored type: where a step is finer than the type, values are multiples already and stay; where
-it is coarser, its multiples need fewer bits than the value had. Only the largest values could leave the type's range, and those
-stay as they are, as NaN (payload and all), infinity and the sign of zero do. So no value moves by more than half a step, and
-rounding twice is rounding once. `tasks.rounding` says which steps are allowed.
+it is coarser, its multiples need fewer bits than the value had. Only the largest values could leave the range of the type, or of
+the accumulator, and those stay as they are, as NaN (payload and all), infinity and the sign of zero do. So no value moves by more
+than half a step, and rounding twice is rounding once. `tasks.rounding` says which steps are allowed.
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import hypot, sqrt
 
 import torch
 
 from tasks.devices import torch_dtype
 from tasks.memory import PROBE_BLOCK
+from tasks.probes import LEAST_NORM
 from tasks.rounding import COARSEST
 
 BLOCK = PROBE_BLOCK // 4
@@ -35,8 +36,8 @@ class Snapped:
 
     @property
     def error(self) -> float:
-        """Frobenius norm of the tile's change."""
-        return float(torch.linalg.vector_norm(self.row_errors))
+        """Frobenius norm of the tile's change, even where its square is no number."""
+        return hypot(*self.row_errors.tolist())
 
 
 def untouched(values: torch.Tensor) -> Snapped:
@@ -47,10 +48,10 @@ def untouched(values: torch.Tensor) -> Snapped:
 def step_limits(room: torch.Tensor, row_squares: torch.Tensor, cols: int) -> torch.Tensor:
     """The largest step of each row, float64 [rows]: none moves by more than its `room`, or by much of its own size.
 
-    `row_squares` are the squared norms of the rows. What is NaN or infinite, or 0, allows no rounding.
+    `row_squares` are the squared norms of the rows. What is NaN or infinite, or so small that its squares are lost, allows no rounding.
     """
     limits = torch.minimum(room * (2 / sqrt(cols)), (row_squares / cols).sqrt() * COARSEST)
-    return torch.where(torch.isfinite(room) & torch.isfinite(row_squares), limits, 0.0)
+    return torch.where(torch.isfinite(room) & torch.isfinite(row_squares) & (row_squares >= LEAST_NORM**2), limits, 0.0)
 
 
 def snap(values: torch.Tensor, limits: torch.Tensor, stored: str) -> Snapped:
@@ -61,7 +62,8 @@ def snap(values: torch.Tensor, limits: torch.Tensor, stored: str) -> Snapped:
     if not rounded.any():
         return untouched(values)
     steps = torch.where(rounded, limits / mantissas / 2, 1.0).clamp(max=2.0**extreme)
-    grid = _grid(steps.to(values.dtype), rounded, torch.finfo(torch_dtype(stored)).max)
+    most = min(torch.finfo(dtype).max for dtype in (torch_dtype(stored), values.dtype))
+    grid = _grid(steps.to(values.dtype), rounded, most)
     changes = torch.zeros_like(limits)
     rows, cols = values.shape
     height, width = max(1, BLOCK // cols), min(cols, BLOCK)

@@ -1,4 +1,4 @@
-"""What a walk reads where slabs are skipped: each tile's slabs, and which of them the tile before has left in memory; exact.
+"""What a walk reads where parts are not stored: each tile's slabs, and which of them the tile before has left in memory; exact.
 
 stretch     tiles in a row of one worker that share a panel and read anything at all
 kept        a whole panel is in memory: each slab that any tile of the stretch needs is read once
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from tasks.candidate import Candidate
 from tasks.sparsity import Flags
 from tasks.survey import Problem
-from tasks.walk import runs
-from tasks.work import blocks_of, sparsity_of
+from tasks.work import blocks_of, stored_of
 
 MOST_PAIRS = 8_000_000
 """Slabs of all tiles that are looked at one by one; of more, what is read is estimated."""
@@ -40,8 +39,8 @@ class _Tiles(NamedTuple):
 
 
 def sparse_reads(problem: Problem, way: Candidate) -> Read | None:
-    """What the whole walk reads if each worker keeps to its run; None where nothing is skipped, or there is too much to count."""
-    sparsity = sparsity_of(problem)
+    """What the whole walk reads if each worker keeps to its run; None where all is stored, or there is too much to count."""
+    sparsity = stored_of(problem)
     if sparsity is None or way.tiles * way.grid[2] > MOST_PAIRS:
         return None
     slabs = sparsity.slab_edges(way.tile.depth)
@@ -51,11 +50,20 @@ def sparse_reads(problem: Problem, way: Candidate) -> Read | None:
     )
     index = np.arange(way.tiles)
     rows, cols = way.walk.places(index)
-    needed = sparsity.rule.needed(held_a[rows], held_b.T[cols])
+    every = np.ones((way.tiles, way.grid[2]), np.bool_)
+    needed = sparsity.rule.needed(held_a[rows], held_b.T[cols]) if problem.sparse else every
     live = needed.any(axis=1)
-    owner = np.repeat(np.arange(way.workers), [len(run) for run in runs(way.tiles, way.workers)])
-    of_a, of_b = (_Tiles(panels[live], owner[live], index[live] % 2 == 1, needed[live]) for panels in (rows, cols))
+    owner = np.arange(way.tiles) if way.parts > 1 else _owners(way)  # parts of tiles find nothing in memory
+    of_a, of_b = (
+        _Tiles(panels[reads], owner[reads], index[reads] % 2 == 1, needed[reads])
+        for panels, reads in ((rows, live), (cols, live & way.walk.takes_b(rows, cols)))
+    )
     return Read(_read(of_a, bytes_a, way.kept[0]), _read(of_b, bytes_b.T, way.kept[1]))
+
+
+def _owners(way: Candidate) -> NDArray[np.int64]:
+    """Whose run each tile is in."""
+    return np.repeat(np.arange(way.workers), [len(run) for run in way.walk.runs(way.workers)])
 
 
 def _read(tiles: _Tiles, nbytes: NDArray[np.int64], kept: bool) -> int:

@@ -6,15 +6,19 @@ from collections.abc import Callable
 SECONDS_A_RATE = 0.05
 """Time for the repetitions of one rate; one is made in any case."""
 
+MOST_TURNS = 25
+"""Repetitions of one rate: the best of more is no better."""
+
 
 def rate_of(amount: float, once: Callable[[], object], seconds: float = SECONDS_A_RATE) -> float:
     """Amount per second, the best repetition of so many seconds; the first, which warms up, does not count."""
     once()
     best, deadline = float("inf"), time.perf_counter() + seconds
-    while True:
+    for _ in range(MOST_TURNS):
         start = time.perf_counter()
         once()
         now = time.perf_counter()
         best = min(best, now - start)
         if now > deadline:
-            return amount / best
+            break
+    return amount / best

@@ -12,6 +12,7 @@ from tasks.units import format_bytes, format_count, format_seconds
 from tasks.wording import (
     asked,
     bound,
+    cached_words,
     change,
     codec_words,
     confidence,
@@ -82,6 +83,11 @@ def sampled_rows(plan: Plan) -> list[tuple[str, str]]:
     return _optional("sampled", f"{format_bytes(plan.sampled_bytes)} to plan with: {share}" if plan.sampled_bytes else "")
 
 
+def drift_rows(report: "Report") -> list[tuple[str, str]]:
+    """What made the run longer or shorter than predicted; no row where it kept to the predicted range."""
+    return _optional("drift", report.drift)
+
+
 def comparison(report: "Report") -> list[Row]:
     """The rows of asked, predicted and measured."""
     run, predicted, measured, certificate = report.run, report.run.plan.predicted, report.measured, report.certificate
@@ -116,6 +122,7 @@ def plan_rows(plan: Plan, problem: Problem) -> list[tuple[str, str]]:
         *sampled_rows(plan),
         ("time", f"{format_seconds(predicted.seconds)}{interval}"),
         ("", f"each worker: {lanes}"),
+        *_optional("cached", cached_words(plan.inputs)),
         ("memory", f"{format_bytes(predicted.peak_memory_bytes)} of {format_bytes(plan.memory_limit)}"),
         ("", "each worker: " + ", ".join(f"{name} {format_bytes(count)}" for name, count in predicted.memory_items.items())),
         ("bytes", f"{format_bytes(moved)} moved, {plan.bytes_ratio:.2f} times the least that any schedule can move"),

@@ -69,6 +69,18 @@ def symmetry_words(shape: tuple[int, int, int], symmetry: Symmetry) -> str:
     return f"symmetric: one triangle is computed, {saved:.0f} % of the operations saved, {stored}"
 
 
+def whole_words(because: str, exact: bool) -> tuple[str, ...]:
+    """A warning that a symmetric product is computed like any other; none without a reason why it is.
+
+    >>> whole_words("its tiles are too large", exact=False)
+    ('X Xᵀ is computed like any other product, all of it: its tiles are too large; C[i, j] and C[j, i] may differ in their last bits',)
+    """
+    if not because:
+        return ()
+    bits = "" if exact else "; C[i, j] and C[j, i] may differ in their last bits"
+    return (f"X Xᵀ is computed like any other product, all of it: {because}{bits}",)
+
+
 def _why_not(job: Job, a: Matrix, b: Matrix) -> str:
     if job.add is not None:
         return "and C0 need not be one"

@@ -22,11 +22,16 @@ BLOCK = 64
 
 def add_symmetric_product(method: Method, accumulator: torch.Tensor, a: Prepared, beta: float) -> None:
     """accumulator [rows, rows] = beta accumulator + a aᵀ, on and below the diagonal; what is above is undefined."""
-    rows = accumulator.shape[0]
-    for start in range(0, rows, STRIP):
-        stop = min(start + STRIP, rows)
-        strip, columns = _lines(a, slice(start, stop)), _turned(_lines(a, slice(0, stop)))
-        add_product(method, accumulator[start:stop, :stop], strip, columns, beta)
+    add_symmetric_rows(method, accumulator, (a, _turned(a)), 0, beta)
+
+
+def add_symmetric_rows(method: Method, accumulator: torch.Tensor, pair: tuple[Prepared, Prepared], first: int, beta: float) -> None:
+    """The same for some rows of the tile, from its row `first` on: `pair` are those rows of A, and all of Aᵀ."""
+    a, b = pair
+    (rows, edge), last = accumulator.shape, first + accumulator.shape[0]
+    for start in range(first // STRIP * STRIP, last, STRIP):
+        stop, top, bottom = min(start + STRIP, edge), max(start - first, 0), min(start + STRIP - first, rows)
+        add_product(method, accumulator[top:bottom, :stop], _lines(a, slice(top, bottom)), _columns(b, slice(0, stop)), beta)
 
 
 def fill_upper(values: torch.Tensor) -> None:
@@ -43,6 +48,11 @@ def fill_upper(values: torch.Tensor) -> None:
 def _lines(a: Prepared, rows: slice) -> Prepared:
     """Some rows of a slab of A."""
     return replace(a, slices=tuple(part[rows] for part in a.slices), factors=None if a.factors is None else a.factors[rows])
+
+
+def _columns(b: Prepared, columns: slice) -> Prepared:
+    """Some columns of a slab of B."""
+    return replace(b, slices=tuple(part[:, columns] for part in b.slices), factors=None if b.factors is None else b.factors[columns])
 
 
 def _turned(a: Prepared) -> Prepared:

@@ -72,7 +72,7 @@ def _shown(records: Sequence[WorkerRecord]) -> list[WorkerRecord]:
 
 
 def _lines(report: Report, records: Sequence[WorkerRecord]) -> list[tuple[WorkerRecord, list[Measurement]]]:
-    groups = by_worker(report.tiles)
+    groups = by_worker(report.computed)
     return [(record, groups[record.address]) for record in records]
 
 
@@ -140,11 +140,17 @@ def _note(report: Report, lines: int, bars: bool) -> str:
     workers = len(report.measured.workers)
     some = f" Shown are {lines} of {workers} workers, from the first to finish to the last." if lines < workers else ""
     mean = sum(record.utilisation for record in report.measured.workers) / max(1, workers)
-    tiles, length = plural(len(report.tiles), "tile"), format_seconds(report.outcome.seconds)
+    tiles, length = _tiles(report), format_seconds(report.outcome.seconds)
     how = "Within a tile, lanes stand in the order of the work" if bars else "Heights are the share of each lane in a short span of time"
     busy = f"workers were busy {100 * mean:.0f} % of the time"
     return f"{tiles} in {length}; {busy}. {how}.{some}"
 
 
 def _label(report: Report) -> str:
-    return f"Timeline of {plural(len(report.tiles), 'tile')} on {plural(len(report.measured.workers), 'worker')}"
+    return f"Timeline of {_tiles(report)} on {plural(len(report.measured.workers), 'worker')}"
+
+
+def _tiles(report: Report) -> str:
+    """How many, and how often they were computed beyond that."""
+    again = len(report.computed) - len(report.tiles)
+    return plural(len(report.tiles), "tile") + (f" and {plural(again, 'repetition')}" if again else "")

@@ -6,8 +6,7 @@ what meets nothing but zeros everywhere is in no norm: errors are relative to le
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from math import hypot, inf, sqrt
+from math import hypot, inf, sqrt, ulp
 
 from tasks.errors import NotCertified
 from tasks.ladder import ARITHMETICS
@@ -17,6 +16,7 @@ from tasks.prepare import Run
 from tasks.probes import CONFIDENCE, LEAST_NORM, error_bound, scale_of
 from tasks.proof import HALF_OF_THE_DOUBT, Proof, doubt_of_a_tile, tile_bound
 from tasks.recipe import walk_of
+from tasks.refuted import refuted
 from tasks.rounding import Rounded, step_of
 from tasks.units import round_up
 from tasks.walk import Walk
@@ -28,7 +28,7 @@ SUMMING = 2.0**-30
 
 
 def verify(run: Run, outcome: Outcome) -> Certificate:
-    """The certificate; raises NotCertified when it misses what was asked (staging is kept)."""
+    """The certificate; raises NotCertified when it misses what was asked, or its own bound (staging is kept)."""
     certificate = certify(run, outcome.measurements)
     if certificate.measured == inf:
         too_large = max(abs(run.job.alpha) * certificate.norm_a * certificate.norm_b, certificate.norm_c0) > 1
@@ -46,17 +46,29 @@ def verify(run: Run, outcome: Outcome) -> Certificate:
     if not certificate.kept:
         raise NotCertified(
             f"the product misses max-error {certificate.asked:.3g}: {round_up(certificate.promised)} is certified and "
-            f"{round_up(certificate.measured)} measured; ask for that, or for more precision (result kept in {run.staging.folder})"
+            f"{round_up(certificate.measured)} measured; {_remedy(certificate)} (result kept in {run.staging.folder})"
+        )
+    if (found := refuted(run, outcome.measurements, certificate)) is not None:
+        raise NotCertified(
+            f"the product is wrong: its error is surely above {found[0]:.3g}, and {' and '.join(certificate.arithmetics)} certifies "
+            f"{round_up(found[1])} for every input; check this hardware, or use another --precision (result kept in {run.staging.folder})"
         )
     return certificate
+
+
+def _remedy(certificate: Certificate) -> str:
+    """What to change; only underflow promises more than 1, which nobody can ask for."""
+    if certificate.promised > 1:
+        return "numbers this small vanish: scale the inputs up, or use --precision float64 --dtype-out float64"
+    return "ask for that, or for more precision"
 
 
 def certify(run: Run, tiles: tuple[Measurement, ...]) -> Certificate:
     """The certificate of these tiles, kept or not."""
     plan, job = run.plan, run.job
-    norm_a = _norm(_squares_a(tiles))
-    norm_b = norm_a if plan.symmetry != "none" else _norm(_squares_b(tiles))
-    norm_c0 = _norm(tile.square_c0 for tile in tiles)
+    norm_a = _norm_a(tiles)
+    norm_b = norm_a if plan.symmetry != "none" else _norm_b(tiles)
+    norm_c0 = hypot(*(tile.counted[2] for tile in tiles))
     scale = scale_of((job.alpha, job.beta), (norm_a, norm_b, norm_c0))
     rounding = rounding_of(plan, tiles, scale)
     rungs = Counter(tile.rung for tile in tiles)
@@ -86,7 +98,7 @@ def _measured(run: Run, tiles: tuple[Measurement, ...], scale: float | None) -> 
     plan = run.plan
     if scale and any(tile.rung for tile in tiles):
         return hypot(*(sqrt(tile.copies) * _proved(run, tile) for tile in tiles)) / scale
-    residual, doubt = _norm(tile.copies * tile.square_residual for tile in tiles), 1 - CONFIDENCE
+    residual, doubt = hypot(*(sqrt(tile.copies * tile.square_residual) for tile in tiles)), 1 - CONFIDENCE
     return measured_bound(walk_of(plan), plan.probes, residual, scale, HALF_OF_THE_DOUBT if plan.fallbacks else doubt)
 
 
@@ -119,28 +131,28 @@ def _tile_edges(plan: Plan, tile: Measurement) -> tuple[int, int]:
     return bottom - top, right - left
 
 
-def _squares_a(tiles: tuple[Measurement, ...]) -> Iterable[float]:
-    """Squared norms of parts of A: of its row panels, or of the slabs that each tile is the first to read."""
-    owned = [tile.owned[0] for tile in tiles if tile.owned is not None]
-    return owned or {tile.row: tile.square_a for tile in tiles}.values()
+def _norm_a(tiles: tuple[Measurement, ...]) -> float:
+    """Of parts of A: of its row panels, or of the slabs that each tile is the first to read."""
+    owned = [tile.counted[0] for tile in tiles if tile.owned is not None]
+    return hypot(*(owned or {tile.row: tile.counted[0] for tile in tiles}.values()))
 
 
-def _squares_b(tiles: tuple[Measurement, ...]) -> Iterable[float]:
-    owned = [tile.owned[1] for tile in tiles if tile.owned is not None]
-    return owned or {tile.col: tile.square_b for tile in tiles}.values()
+def _norm_b(tiles: tuple[Measurement, ...]) -> float:
+    owned = [tile.counted[1] for tile in tiles if tile.owned is not None]
+    return hypot(*(owned or {tile.col: tile.counted[1] for tile in tiles}.values()))
 
 
 def rounding_of(plan: Plan, tiles: tuple[Measurement, ...], scale: float | None) -> Rounded:
     """What rounding before storage did to the whole product: exact but for the measurement's own rounding, which is added."""
     chosen, error = plan.rounding, hypot(*(sqrt(tile.copies) * tile.rounding_error for tile in tiles))
     exponents = [tile.step_exponent for tile in tiles if tile.step_exponent is not None]
-    measured = error / scale * (1 + SUMMING) if scale and error else 0.0
+    measured = (error + _unseen(plan)) / scale * (1 + SUMMING) if scale and error else 0.0
     return Rounded(chosen.mode, chosen.share, measured, step_of(max(exponents, default=None)), chosen.why)
 
 
-def _norm(squares: Iterable[float]) -> float:
-    """The Frobenius norm of parts from their squared norms, even where the sum of the squares would overflow."""
-    return hypot(*map(sqrt, squares))
+def _unseen(plan: Plan) -> float:
+    """More than the sums of so many elements lose where they are subnormal."""
+    return sqrt(plan.shape[0] * plan.shape[2]) * ulp(0.0)
 
 
 def _promised(run: Run, norms: tuple[float, float], scale: float | None, rung: int) -> float:

@@ -225,7 +225,7 @@ def _chunks_across(panels: NDArray[np.int64], across: NDArray[np.int64]) -> int:
 class Queues:
     """Who computes which tile next; workers may come and go."""
 
-    def __init__(self, tiles: list[int], workers: list[Hashable], weights: NDArray[np.int64] | None = None) -> None:
+    def __init__(self, tiles: list[int], workers: Sequence[Hashable], weights: NDArray[np.int64] | None = None) -> None:
         owners = workers or [None]
         shares = runs(len(tiles), len(owners)) if weights is None else split(weights, len(owners))
         self._queues: dict[Hashable, deque[int]] = {

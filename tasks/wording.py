@@ -1,12 +1,13 @@
 """Numbers and facts of a report as people read them, one spelling for terminal, Markdown and HTML."""
 
 import math
+import signal
 
 from storage import GOALS
 from tasks.job import Job
-from tasks.plan import Plan, Skipped
+from tasks.plan import Inputs, Plan, Skipped
 from tasks.rounding import Rounded, Rounding
-from tasks.units import format_bytes, format_count
+from tasks.units import format_bytes, format_count, format_seconds
 
 RESIDENT = {"C": "only C stays in memory", "A": "the row panel of A stays in memory", "B": "the column panel of B stays in memory"}
 
@@ -115,6 +116,23 @@ def skipped_words(skipped: Skipped | None) -> str:
     return f"{skipped.slabs:,} of {skipped.of:,} slabs are skipped: {less}"
 
 
+def cached_words(inputs: Inputs | None) -> str:
+    """What of the inputs is in the page cache, and what that is worth; empty where it is not known.
+
+    >>> cached_words(Inputs(2**30, 1.0, 0.0, 0.8)), cached_words(Inputs(2**30, 0.0, 0.8, 0.0))
+    ('all 1.00 GiB of the inputs, worth 0.800 s', 'nothing of the inputs: the run waits 0.800 s for 1.00 GiB from the disk')
+    >>> cached_words(Inputs(2**30, 0.25, 0.6, 0.2)), cached_words(None)
+    ('25 % of the inputs, worth 0.200 s: the run waits 0.600 s for 768 MiB from the disk', '')
+    """
+    if inputs is None:
+        return ""
+    if inputs.share == 1:
+        return f"all {format_bytes(inputs.nbytes)} of the inputs, worth {format_seconds(inputs.saved)}"
+    some = f"{100 * inputs.share:.0f} % of the inputs, worth {format_seconds(inputs.saved)}" if inputs.share else "nothing of the inputs"
+    rest = format_bytes(round((1 - inputs.share) * inputs.nbytes))
+    return f"{some}: the run waits {format_seconds(inputs.waiting)} for {rest} from the disk"
+
+
 def confidence(value: float) -> str:
     """A probability in per cent, as many nines as it has.
 
@@ -133,6 +151,18 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def ended(status: int) -> str:
+    """How a process ended, by its exit status.
+
+    >>> ended(-9), ended(-99), ended(1)
+    ('killed by SIGKILL', 'killed by signal 99', 'ended with exit code 1')
+    """
+    if status >= 0:
+        return f"ended with exit code {status}"
+    known = -status in set(signal.Signals)
+    return f"killed by {signal.Signals(-status).name if known else f'signal {-status}'}"
+
+
 def codec_words(codec: str) -> str:
     """A plan's codec, or who will choose it.
 
@@ -148,13 +178,16 @@ def files_line(plan: Plan) -> str:
     return f"{chunks}, shards of {plan.shard[0]} x {plan.shard[1]}" if plan.shard else chunks
 
 
-def parts_words(parts: int) -> str:
-    """How a tile is cut along k.
+def parts_words(parts: int, codec: str) -> str:
+    """How a tile is cut along k, and in which codec the sums travel.
 
-    >>> parts_words(1), parts_words(4)
+    >>> parts_words(1, "none"), parts_words(4, "none")
     ('', 'each summed up in 4 parts of k, ')
+    >>> parts_words(4, "blosc-zstd")
+    'each summed up in 4 parts of k that travel as blosc-zstd, '
     """
-    return f"each summed up in {parts} parts of k, " if parts > 1 else ""
+    travel = f" that travel as {codec}" if codec != "none" else ""
+    return f"each summed up in {parts} parts of k{travel}, " if parts > 1 else ""
 
 
 def plan_line(plan: Plan) -> str:
@@ -162,6 +195,6 @@ def plan_line(plan: Plan) -> str:
     tile, where = plan.tile, "GPU " if plan.device == "cuda" else ""
     return (
         f"{plan.arithmetic} by {plan.kernel}, {plural(plan.tiles, 'tile')} of {tile.rows} x {tile.cols} in slabs of depth {tile.depth}, "
-        f"{parts_words(plan.parts)}{RESIDENT[plan.residency]}, "
+        f"{parts_words(plan.parts, plan.sums_codec)}{RESIDENT[plan.residency]}, "
         f"{plural(plan.workers, where + 'worker')} with {plural(plan.threads_per_worker, 'thread')} each"
     )

@@ -9,7 +9,6 @@ all counts are sums over k of products of two of them: cheap enough to compare t
 less; cut at every edge of a chunk (`FINEST`), they hold the least that any candidate can have.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -29,8 +28,7 @@ MOST_BLOCKS = 1_000_000
 Sums = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What is done, all tiles together."""
 
     flops: float
@@ -59,7 +57,7 @@ class Panels(NamedTuple):
 
 
 class Sparsity:
-    """A problem in which something is known to be zero."""
+    """A problem of which something is not stored; where that is known to be zero, it is not multiplied either."""
 
     def __init__(self, problem: Problem) -> None:
         self.rule, self.shape = rule_of(problem), problem.shape
@@ -96,6 +94,20 @@ class Sparsity:
             _between(a.nbytes, (self._any(b.panels, self.rule.whole_a), np.where(self.rule.whole_a, wide, b.panels)), (passes[0], wide)),
             _between(b.nbytes, (self._any(a.panels, self.rule.whole_b), np.where(self.rule.whole_b, tall, a.panels)), (passes[1], tall)),
         )
+
+    def whole_reads(self, tile: tuple[int, int, int], passes: tuple[float, float]) -> tuple[float, float]:
+        """Bytes of A and of B, if all that is stored is read so often, whatever it meets."""
+        rows, cols, depth = tile
+        a, b = self.panels_a(rows, depth), self.panels_b(cols, depth)
+        return float(a.nbytes.sum()) * passes[0], float(b.nbytes.sum()) * passes[1]
+
+    def stored(self) -> tuple[Panels, Panels]:
+        """What is stored of A and of B, cut at every edge of it: that is what somebody must move."""
+        rows, slabs, cols = self.row_edges(FINEST), self.slab_edges(FINEST), self.col_edges(FINEST)
+        (_, bytes_a), (_, bytes_b) = blocks_of(self._a, rows, slabs), blocks_of(self._b, slabs, cols)
+        whole = (FINEST, FINEST)
+        shares_a, shares_b = _shares(self._a, (rows, slabs), whole), _shares(self._b, (slabs, cols), whole)
+        return _panels(bytes_a > 0, bytes_a * shares_a, rows), _panels((bytes_b > 0).T, (bytes_b * shares_b).T, cols)
 
     def _both(self, held: tuple[Sums, Sums], everything: tuple[int, int]) -> Sums:
         """Sum over pairs that are needed of the products of their weights, from the sums of the weights that are held."""
@@ -160,7 +172,7 @@ def _integral(parts: Sums, edges: Edges, slabs: Edges) -> Sums:
 
 def blocks_of(operand: Operand, row_edges: Edges, col_edges: Edges) -> tuple[Flags, NDArray[np.int64]]:
     """Of every block of op(X): whether it may hold anything, and the bytes that reading it decodes."""
-    if operand.sparse:
+    if operand.partial:
         return operand.blocks(row_edges, col_edges)
     rows, cols = (_touched(operand, axis, edges) for axis, edges in enumerate((row_edges, col_edges)))
     nbytes = rows[:, None] * cols * (operand.matrix.chunk_bytes or operand.matrix.dtype.itemsize)
@@ -184,7 +196,7 @@ def _touched(operand: Operand, axis: int, edges: Edges) -> NDArray[np.int64]:
 
 
 def _finest(operand: Operand, axis: int) -> Edges:
-    step = operand.cell[axis] if operand.sparse else operand.shape[axis]
+    step = operand.cell[axis] if operand.partial else operand.shape[axis]
     return edges_of(operand.shape[axis], step)
 
 
@@ -206,5 +218,10 @@ def _sparsity(problem: Problem) -> Sparsity:
 
 
 def sparsity_of(problem: Problem) -> Sparsity | None:
-    """What is known to be zero of A and B; None where that is nothing."""
+    """What is known to be zero of A and B; None where that is nothing, or it is multiplied all the same."""
     return _sparsity(problem) if problem.sparse else None
+
+
+def stored_of(problem: Problem) -> Sparsity | None:
+    """What is stored of A and B; None where that is all of both."""
+    return _sparsity(problem) if problem.partial else None

@@ -19,7 +19,6 @@ SETTINGS: dict[str, object] = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.preload": [],
     "distributed.worker.profile.enabled": False,
-    "distributed.worker.http.routes": [],
     "distributed.diagnostics.nvml": False,
 }
 """Dask settings of a worker: nothing is loaded, sampled or served that a tile does not need, and nothing it holds goes to disk."""
@@ -64,14 +63,22 @@ async def _serve(address: str, name: str, folder: Path, limit: int) -> None:
     import dask.config  # noqa: PLC0415
     from distributed import Worker  # noqa: PLC0415
 
-    dask.config.set(SETTINGS)
+    from tasks.metrics import address_of, routes  # noqa: PLC0415
+    from tasks.short_logs import SHORT_LOGS  # noqa: PLC0415
+    from tasks.steady import steady_clock  # noqa: PLC0415
+    from tasks.tls import FOLDER, for_worker  # noqa: PLC0415
+
+    dask.config.set(SETTINGS | SHORT_LOGS | routes())
+    steady_clock()
     worker = Worker(
         address,
+        security=for_worker(folder.parent / FOLDER, address),
         name=name,
         nthreads=1,
         host="127.0.0.1",
         memory_limit=limit,
         local_directory=str(folder),
+        dashboard_address=address_of(int(name) + 1),
         death_timeout=DEATH_SECONDS,
     )
     async with worker:

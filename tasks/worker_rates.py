@@ -28,14 +28,20 @@ def slowest(rates: Sequence[Rates]) -> Rates:
     return Rates(
         gemm={name: {library: min(rate.gemm[name][library] for rate in rates) for library in found} for name, found in shared.items()},
         thin={name: _thinnest(rates, name, found) for name, found in shared.items()},
-        decode={name: min(rate.decode[name] for rate in rates) for name in first.decode},
-        encode={name: min(rate.encode[name] for rate in rates) for name in first.encode},
+        decode=_least([rate.decode for rate in rates]),
+        encode=_least([rate.encode for rate in rates]),
         probe=min(rate.probe for rate in rates),
         write=min(rate.write for rate in rates),
         write_unsynced=min(rate.write_unsynced for rate in rates),
+        uncached=min(rate.uncached for rate in rates),
         copy=min(rate.copy for rate in rates),
         touch=min(rate.touch for rate in rates),
     )
+
+
+def _least(measured: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Of the codecs that all have: some workers may lack the package of one."""
+    return {name: min(speeds[name] for speeds in measured) for name in measured[0] if all(name in speeds for speeds in measured)}
 
 
 def _thinnest(rates: Sequence[Rates], arithmetic: str, found: list[str]) -> dict[str, float]:

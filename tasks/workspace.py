@@ -5,7 +5,7 @@ still there is not read again. With a slab go the verifier's by-products, which 
 slabs, the probe products and the column panel's norm of B's.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import torch
@@ -15,12 +15,12 @@ from tasks.arithmetic import Arithmetic
 from tasks.devices import DEVICES, Device, torch_dtype
 from tasks.kernels import KERNELS
 from tasks.lru import SlotTable
-from tasks.memory import keeps_probed, strip_elements
-from tasks.operands import Prepared, prepare
+from tasks.memory import keeps_probed, spare_slabs, strip_elements
+from tasks.operands import Ends, Prepared, prepare
 from tasks.plan import LANES
 from tasks.product import Method
 from tasks.recipe import Recipe
-from tasks.resident import forget_peak, give_back_free_memory
+from tasks.resident import forget_peak
 from tasks.survey import Operand
 
 
@@ -57,6 +57,8 @@ class Slab:
     """Its row sums with random signs when it was read (A)."""
     square: float = 0.0
     """Squared Frobenius norm (B), once probed."""
+    norm: float = 0.0
+    """Frobenius norm, once probed."""
     probed: torch.Tensor | None = None
     """slab @ G of its tile column (B)."""
     bad_rows: set[int] = field(default_factory=set)
@@ -77,36 +79,75 @@ class Slab:
         return self.probed
 
 
+Key = tuple[int, int]
+"""Of a slab: its tile row or column, and its place along k."""
+Span = tuple[int, int]
+
+
 class Shelf:
-    """The slabs of one operand that are in memory."""
+    """The slabs of one operand that are in memory: in slots, and one more in a spare buffer where the device has one."""
 
-    def __init__(self, device: Device, slots: int, elements: int, dtype: torch.dtype) -> None:
-        self._device, self._slots = device, slots
-        self._table = SlotTable(slots)
+    def __init__(self, device: Device, buffers: tuple[int, int], elements: int, dtype: torch.dtype, hands: int) -> None:
+        """`buffers`: how many slots, and how many to spare (0 or 1), each of so many elements; `hands` threads read."""
+        (self._slots, spares), self._hands = buffers, hands
+        self._table = SlotTable(self._slots)
         self._panel: int | None = None
-        self._buffers = [device.empty(elements, dtype) for _ in range(slots)]
+        self._buffers = [device.empty(elements, dtype) for _ in range(self._slots)]
+        self._spare = device.empty(elements, dtype) if spares else None
+        self._loader = device.loader(elements * dtype.itemsize)
         self._slabs: dict[int, Slab] = {}
+        self._ahead: dict[Key, Slab] = {}
+        """The slab that is in the spare buffer, or on its way there."""
 
-    def take(self, key: tuple[int, int], operand: Operand, rows: tuple[int, int], cols: tuple[int, int]) -> tuple[Slab, int]:
-        """The slab op(X)[rows, cols], read if it is not here; also the bytes decoded (0 if it was)."""
+    def take(self, key: Key, operand: Operand, rows: Span, cols: Span) -> tuple[Slab, int]:
+        """The slab op(X)[rows, cols], read if it is not here; also the bytes decoded now."""
         slot, present = self._table.place(key)
         if present:
             return self._slabs[slot], 0
-        stored = operand.block_shape(rows[1] - rows[0], cols[1] - cols[0])
-        target = self._buffers[slot][: stored[0] * stored[1]].view(stored)
-        count = self._device.fill(target, lambda out: operand.read_into(out, slice(*rows), slice(*cols)))
-        self._slabs[slot] = Slab(target.T if operand.transposed else target)
+        count = 0
+        if self._spare is not None and key in self._ahead:
+            self._buffers[slot], self._spare = self._spare, self._buffers[slot]
+            self._slabs[slot] = self._ahead[key]
+        else:
+            self._slabs[slot], count = self._read_into_slot(slot, operand, rows, cols)
+        self._ahead.clear()
+        self._loader.wait()
         return self._slabs[slot], count
 
-    def expect(self, key: tuple[int, int], operand: Operand, rows: tuple[int, int], cols: tuple[int, int]) -> None:
+    def expect(self, key: Key, operand: Operand, rows: Span, cols: Span) -> None:
         """Have op(X)[rows, cols] fetched while the processor multiplies, unless it is here."""
         if key not in self._table:
             operand.fetch_ahead(slice(*rows), slice(*cols))
+
+    def read_ahead(self, key: Key, operand: Operand, rows: Span, cols: Span) -> int:
+        """Read op(X)[rows, cols] into the spare buffer while the device multiplies, unless it is here; the bytes decoded."""
+        if self._spare is None or key in self._table:
+            return 0
+        self._ahead.clear()
+        self._ahead[key], count = self._read(self._spare, operand, rows, cols)
+        return count
+
+    def _read_into_slot(self, slot: int, operand: Operand, rows: Span, cols: Span) -> tuple[Slab, int]:
+        try:
+            return self._read(self._buffers[slot], operand, rows, cols)
+        except BaseException:
+            self._table = SlotTable(self._slots)  # it has the slab here, and the next tile would take the one before it
+            raise
+
+    def _read(self, buffer: torch.Tensor, operand: Operand, rows: Span, cols: Span) -> tuple[Slab, int]:
+        stored = operand.block_shape(rows[1] - rows[0], cols[1] - cols[0])
+        target = buffer[: stored[0] * stored[1]].view(stored)
+        count = self._loader.fill(target, lambda out: operand.read_into(out, slice(*rows), slice(*cols), self._hands))
+        return Slab(target.T if operand.transposed else target), count
 
     def of_panel(self, panel: int) -> None:
         """Keep slabs of this panel alone from now on: whether one is still here is then known beforehand, whatever was skipped."""
         if panel != self._panel:
             self._table, self._panel = SlotTable(self._slots), panel
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        self._loader.close()
 
     def forget_probes(self) -> None:
         """Drop the probe products of all slabs: their probes have changed."""
@@ -121,21 +162,25 @@ class Workspace:
         torch.set_num_threads(recipe.threads)
         if recipe.kernel == "scipy":
             blas.limit_threads(recipe.threads)
-        tile, row, types = recipe.tile, recipe.arithmetic, (recipe.a.dtype, recipe.b.dtype)
+        tile, row, types = replace(recipe.tile, rows=recipe.rows), recipe.arithmetic, (recipe.a.dtype, recipe.b.dtype)
         self.device = DEVICES[recipe.device]
-        self.owner = recipe.run_id, recipe.rung
+        self.owner = owner_of(recipe)
         self.accumulator = self.device.empty(tile.rows * tile.cols, torch_dtype(row.accumulate))
-        self.shelf_a = Shelf(self.device, recipe.slots[0], tile.rows * tile.depth, torch_dtype(recipe.a.dtype))
-        self.shelf_b = Shelf(self.device, recipe.slots[1], tile.depth * tile.cols, torch_dtype(recipe.b.dtype))
+        spares, hands = 0 if recipe.narrowed else spare_slabs(recipe.device, recipe.walk.grid[2]), recipe.hands
+        self.reads_ahead = spares > 0
+        self.shelf_a = Shelf(self.device, (recipe.slots[0], spares), tile.rows * tile.depth, torch_dtype(recipe.a.dtype), hands)
+        self.shelf_b = Shelf(self.device, (recipe.slots[1], spares), tile.depth * tile.cols, torch_dtype(recipe.b.dtype), hands)
         sizes = tile.rows * tile.depth, tile.depth * tile.cols
         self._slices = tuple(self._conversion(row, dtype, size) for dtype, size in zip(types, sizes, strict=True))
         strip = self.device.empty(strip_elements(row, types, tile), torch_dtype(row.block_output[recipe.device]))
         self.method = Method(row, KERNELS[recipe.arithmetic_name, recipe.device, recipe.kernel], strip)
-        self.probed: dict[tuple[int, int], tuple[torch.Tensor, float]] = {}
-        """B G and the squared norm by slab and tile column, where there is room."""
+        self.probed: dict[tuple[int, int], tuple[torch.Tensor, float, float]] = {}
+        """B G, the squared norm and the norm by slab and tile column, where there is room."""
         self.keeps_probed = keeps_probed(recipe.walk.shape[1], recipe.walk.grid[1], recipe.probes)
         self.blocked_columns: dict[int, set[int]] = {}
         """Columns of C by tile column that NaN or infinity in B reaches."""
+        self.ends: dict[tuple[int, int], Ends] = {}
+        """Of A's lines in a whole tile, by tile row and slab, where tiles are computed in pieces: of one tile row."""
 
     def forget_probes(self) -> None:
         """Drop what is known of B: the probes have changed."""
@@ -143,21 +188,35 @@ class Workspace:
         self.shelf_b.forget_probes()
         self.probed.clear()
 
+    def close(self) -> None:
+        """Give back what does not go by itself, once nothing is computed on it: a tile that ran out of memory left half a product."""
+        self.device.synchronize()
+        self.shelf_a.close()
+        self.shelf_b.close()
+
     def tile_accumulator(self, rows: int, cols: int) -> torch.Tensor:
         """A rows x cols accumulator; what it holds is left from another tile."""
         return self.accumulator[: rows * cols].view(rows, cols)
 
-    def prepared(self, a: torch.Tensor, b: torch.Tensor) -> tuple[Prepared, Prepared]:
-        """Slabs of op(A) and op(B) in the arithmetic's type: themselves, or slices in buffers of their own."""
-        return self.prepared_a(a), prepare(self.method.row, b, 1, self._slices[1])
+    def prepared(self, a: torch.Tensor, b: torch.Tensor, ends: Ends | None = None) -> tuple[Prepared, Prepared]:
+        """Slabs of op(A) and op(B) in the arithmetic's type: themselves, or slices in buffers of their own.
 
-    def prepared_a(self, a: torch.Tensor) -> Prepared:
+        `ends` are those of the whole tile's lines of A, where these are some of them.
+        """
+        return self.prepared_a(a, ends), prepare(self.method.row, b, 1, self._slices[1])
+
+    def prepared_a(self, a: torch.Tensor, ends: Ends | None = None) -> Prepared:
         """The slab of op(A) alone."""
-        return prepare(self.method.row, a, 0, self._slices[0])
+        return prepare(self.method.row, a, 0, self._slices[0], ends)
 
     def _conversion(self, row: Arithmetic, source: str, elements: int) -> tuple[torch.Tensor, ...]:
         count = row.slices if row.converts(source) else 0
         return tuple(self.device.empty(elements, torch_dtype(row.stored_as)) for _ in range(count))
+
+
+def owner_of(recipe: Recipe) -> tuple[str, int, tuple[int, int], int]:
+    """Whose buffers they are: of another arithmetic, or in less memory, they have other sizes."""
+    return recipe.run_id, recipe.rung, recipe.slots, recipe.rows
 
 
 class _Held:
@@ -168,7 +227,7 @@ class _Held:
 
 def workspace_for(recipe: Recipe) -> Workspace:
     """This process's workspace for the run; that of an earlier run is freed first."""
-    if _Held.workspace is None or _Held.workspace.owner != (recipe.run_id, recipe.rung):
+    if _Held.workspace is None or _Held.workspace.owner != owner_of(recipe):
         release()
         forget_peak()
         _Held.workspace = Workspace(recipe)
@@ -176,6 +235,10 @@ def workspace_for(recipe: Recipe) -> Workspace:
 
 
 def release() -> None:
-    """Free this process's workspace, and give the heap's free pages back to the system."""
-    _Held.workspace = None
-    give_back_free_memory()
+    """Free this process's workspace, and give what is free back to the system, or to who else uses the device."""
+    held, _Held.workspace = _Held.workspace, None
+    device = DEVICES["cpu"] if held is None else held.device
+    if held is not None:
+        held.close()
+    del held  # before what it had is given back
+    device.give_back()
