@@ -7,6 +7,7 @@
     workflow    the same as a Prefect flow     stages    what both are made of
     engine, server       Prefect without a trace            session, pool    what several runs share
     cli, options         the command line, generated from the values
+    agent                the same for programs that ask in steps (gemmflow mcp)
 
 Importing this package does not import Prefect.
 """

@@ -1,4 +1,4 @@
-"""What a run shows in Prefect: its plan as a table, its progress as a bar, its report as a page.
+"""What a run shows in Prefect: its plan as a table, its progress as a bar, links, its report as a page with a picture.
 
 Each function wraps a stage (see the table in `flows.stages`). A server that does not answer costs the picture, not the run, and
 at most two seconds at its end.
@@ -11,13 +11,15 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
 
+from flows.links import links
+from flows.pictures import picture_of_lanes
 from flows.sending import Send, Sender
 from tasks.symmetry import symmetry_words
 from tasks.units import format_bytes, format_count, format_seconds
 from tasks.wording import codec_words, files_line, planned_rounding
 
 if TYPE_CHECKING:
-    from tasks.clusters import Cluster
+    from tasks.cluster import Cluster
     from tasks.hardware import Hardware
     from tasks.job import Job
     from tasks.outcome import Certificate, Outcome, Progress
@@ -30,25 +32,34 @@ if TYPE_CHECKING:
 Observer = Callable[["Progress"], None]
 
 MINIMUM_SECONDS = 1.0
-"""Between two updates of the progress artifact; each costs about 20 ms of a thread beside the driver."""
+"""Between two updates of the progress artifact."""
+
+SHARE_OF_TIME = 0.008
+"""Of a run, the most that may go by while updates are sent: the slower they are, the fewer there are."""
 
 
 class ProgressArtifact:
-    """An observer that moves a bar in Prefect, at most once a second and at the end."""
+    """An observer that moves a bar in Prefect: at the end, and before it at most once a second and for `SHARE_OF_TIME`."""
 
     def __init__(self, title: str, send: Send) -> None:
         self._title = title
         self._send = send
         self._shown_at = 0.0
+        self._took = 0.0
         self._id: UUID | None = None
 
     def __call__(self, progress: "Progress") -> None:
         """Show `progress` unless it comes too soon after the last."""
         now = time.monotonic()
-        if now - self._shown_at < MINIMUM_SECONDS and progress.tiles_done < progress.tiles:
+        if now - self._shown_at < max(MINIMUM_SECONDS, self._took / SHARE_OF_TIME) and progress.tiles_done < progress.tiles:
             return
         self._shown_at = now
-        self._send("progress", lambda: self._show(progress))
+        self._send("progress", lambda: self._timed(progress))
+
+    def _timed(self, progress: "Progress") -> None:
+        began = time.monotonic()
+        self._show(progress)
+        self._took = time.monotonic() - began
 
     def _show(self, progress: "Progress") -> None:
         share = min(100.0, 100.0 * progress.flops_done / progress.flops)
@@ -80,10 +91,11 @@ def with_plan_table(make_plan: "Callable[[Job, Problem, Hardware], Plan]", sende
 
 
 def with_progress(multiply: "Callable[[Run, Cluster, Observer], Outcome]", sender: Sender) -> "Callable[[Run, Cluster, Observer], Outcome]":
-    """Every finished tile moves the bar."""
+    """Every finished tile moves the bar; beside it stand the links."""
 
     def run_with_bar(run: "Run", cluster: "Cluster", observe: Observer) -> "Outcome":
         artifact = ProgressArtifact(run.problem.title, sender.send)
+        sender.send("links", lambda: create_markdown_artifact(links(run, cluster), key="gemmflow-links", description=run.problem.title))
 
         def both(progress: "Progress") -> None:
             observe(progress)
@@ -101,11 +113,16 @@ def with_report(
 
     def report(run: "Run", outcome: "Outcome", certificate: "Certificate", stored: "Stored", clock: "Clock") -> "Report":
         made = make_report(run, outcome, certificate, stored, clock)
-        sender.send("report", lambda: create_markdown_artifact(made.to_markdown(), key="gemmflow-report", description=run.problem.title))
+        sender.send("report", lambda: create_markdown_artifact(page_of(made), key="gemmflow-report", description=run.problem.title))
         sender.settle()
         return made
 
     return report
+
+
+def page_of(report: "Report") -> str:
+    """The report and its picture."""
+    return f"{report.to_markdown()}\n{picture_of_lanes(report)}\n"
 
 
 def plan_rows(plan: "Plan") -> list[dict[str, str]]:

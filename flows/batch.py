@@ -1,112 +1,121 @@
-"""Batch: many jobs, one after the other, on one open cluster and one Prefect server. A job that fails stops no other."""
+"""Batch: the jobs of a checked file, run on workers that stay open, each in its share of the machine, and their summary.
+
+batch_file      read and check   <- batch_entry, batch_names, batch_places
+batch_run       run              <- batch_order, batch_share, batch_job
+batch_summary   what came of it  <- batch_result, batch_page, batch_artifacts
+"""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
-import yaml
+from pydantic import BaseModel, ConfigDict, field_validator
 
-from flows.engine import run_job
+from flows.analyze import is_measured
+from flows.batch_file import Batch, read_batch
+from flows.batch_job import Compute, How, attempt, run_planned_once
+from flows.batch_names import parse_time
+from flows.batch_run import Listen, run_jobs
+from flows.batch_share import Machine, share_of
+from flows.batch_summary import Summary
+from flows.engine import prefect_api
 from flows.session import open_session
 from flows.signals import stopping
-from tasks.errors import BadInput, GemmflowError
-from tasks.job import make_job
+from storage import absolute, expanded
+from tasks.hardware import available_memory, usable_cores
 from tasks.units import format_seconds
 
 if TYPE_CHECKING:
-    from flows.engine import Approve
-    from tasks.report import Report
-
-PATHS = ("a", "b", "out", "add")
-"""Fields of a job that are relative to the file."""
-
-Fields = dict[str, object]
+    from flows.batch_result import Result
 
 
-@dataclass(frozen=True)
-class Result:
-    """How one job of a batch ended."""
+class BatchRun(BaseModel):
+    """Which file of jobs, and for when."""
 
-    name: str
-    exit_code: int
-    seconds: float
-    """Wall time of the job, planning included."""
-    message: str
-    """The error; empty where there is none."""
-    report: "Report | None" = None
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, title="Batch")
 
-    def to_json(self) -> dict[str, object]:
-        """For scripts; `report` is null where the job failed."""
-        report = None if self.report is None else self.report.to_json()
-        return {"name": self.name, "exit_code": self.exit_code, "seconds": self.seconds, "message": self.message, "report": report}
+    jobs: str
+    """YAML file: a list of jobs, or a mapping with jobs, defaults, at_once, memory, name and timezone."""
+    scheduled: datetime | None = None
+    """Time for which the batch runs, for names such as 'scores-{scheduled:%Y-%m-%d}.zarr': 2026-01-31T03:00 does that night's work
+    afterwards. Default: now."""
+
+    again: bool = False
+    """Run all jobs: also those whose OUT is complete, made by the same job from the same inputs, and replace these."""
+
+    @field_validator("scheduled", mode="before")
+    @classmethod
+    def _scheduled_is_a_time(cls, value: object) -> object:
+        return parse_time(value) if isinstance(value, str) else value
+
+    def read(self) -> Batch:
+        """The jobs of the file; raises as `read_batch` does."""
+        return read_batch(expanded(self.jobs), self.scheduled)
 
 
-def read_jobs(path: Path) -> list[Fields]:
-    """The entries of a batch file, paths made absolute; raises BadInput where it is no list of jobs.
+def run_batch(asked: BatchRun, batch: Batch, direct: bool) -> Summary:
+    """Run every job of `batch`, which is what `asked` names; only an interruption ends it early.
 
-    What an entry says is checked when its turn comes, so that one bad entry stops no other.
+    A Prefect that fails after the last job takes nothing back.
     """
-    try:
-        found = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is no YAML: {error}") from None
-    if not isinstance(found, list) or not found:
-        raise BadInput(f"{path} is no list of jobs: write entries such as `- {{a: A.zarr, b: B.zarr, out: C.zarr}}`")
-    entries = cast("list[object]", found)
-    for number, entry in enumerate(entries, start=1):
-        if not isinstance(entry, dict):
-            raise BadInput(f"{path}: entry {number} is {entry!r}; a job needs at least a, b and out")
-    return [_absolute(cast("Fields", entry), path.absolute().parent) for entry in entries]
+    with open_session() as session:
+        if direct:
+            return run_here(batch, asked.again, run_planned_once)
+        session.keep(prefect_api)
+        from prefect import tags  # noqa: PLC0415
+
+        from flows import workflow  # noqa: PLC0415 - imports Prefect
+
+        session.summary = None
+        try:
+            with tags("gemmflow"):
+                workflow.batch_flow(absolute(asked.jobs), batch.scheduled, asked.again)
+        except Exception as error:
+            if session.summary is None or stopping():
+                raise
+            if not session.summary.exit_code:
+                session.notify(f"every job is done, but Prefect could not record it ({type(error).__name__})")
+        assert session.summary is not None
+        return session.summary
 
 
-def run_batch(entries: Sequence[Fields], direct: bool, approve: "Approve | None" = None) -> list[Result]:
-    """Run every job; only an interruption ends the batch early."""
-    with open_session():
-        return [_run(entry, direct, approve) for entry in entries]
+def run_here(batch: Batch, again: bool, compute: Compute, *listen: Listen) -> Summary:
+    """Run every job, with `again` those too that are complete, in this process and on its workers; `compute` runs one.
+
+    Each of `listen` hears of every result.
+    """
+    started, slots = time.monotonic(), min(batch.at_once, len(batch.entries))
+    share = share_of(slots, batch.memory, Machine(available_memory(), usable_cores()))
+    with open_session() as session:
+        if slots > 1:
+            _measure_first(batch)
+        listeners = [*listen]
+        if slots > 1:
+            listeners.append(_words(len(batch.entries), session.notify))
+        results = run_jobs(batch.entries, share, partial(attempt, how=How(compute, share, again)), listeners)
+        summary = Summary(batch.name, batch.scheduled, slots, share.memory, results, time.monotonic() - started)
+        session.summary = summary
+    return summary
 
 
-def summary_text(results: Sequence[Result]) -> str:
-    """One line a job, one for all."""
-    width = max(len(result.name) for result in results)
-    lines = [f"{_mark(result):<7} {result.name:<{width}}  {format_seconds(result.seconds):>10}  {result.message}" for result in results]
-    done = sum(result.exit_code == 0 for result in results)
-    total = format_seconds(sum(result.seconds for result in results))
-    return "\n".join(line.rstrip() for line in [*lines, "", f"{done} of {len(results)} jobs done in {total}"])
+def _measure_first(batch: Batch) -> None:
+    """Measure this host while nothing else runs."""
+    if any(entry.job.cluster == "local" for entry in batch.entries) and not is_measured("local"):
+        from tasks.calibrate import calibrate  # noqa: PLC0415 - loads Dask
+
+        with open_session() as session:
+            session.notify("measuring what this machine can do: once, for some seconds")
+        calibrate("local")
 
 
-def summary_json(results: Sequence[Result]) -> dict[str, object]:
-    """Every result and the counts."""
-    done = sum(result.exit_code == 0 for result in results)
-    return {"schema": 1, "jobs": len(results), "done": done, "results": [result.to_json() for result in results]}
+def _words(jobs: int, notify: Callable[[str], None]) -> Listen:
+    """A line for each result, where several bars at once would hide each other."""
 
+    def say(result: "Result", count: int) -> None:
+        took = f" in {format_seconds(result.seconds)}" if result.seconds else ""
+        words = f": {result.message}" if result.message else ""
+        notify(f"job {count} of {jobs}, {result.name}: {result.state}{took}{words}")
 
-def worst(results: Sequence[Result]) -> int:
-    """The largest exit code."""
-    return max(result.exit_code for result in results)
-
-
-def _run(entry: Fields, direct: bool, approve: "Approve | None") -> Result:
-    started, name = time.monotonic(), str(entry.get("out", "(no out)"))
-    try:
-        report = run_job(make_job(**entry), direct, approve)
-    except Exception as error:  # whatever one job meets, the next one is tried, unless somebody wants an end
-        if stopping():
-            raise
-        seconds = time.monotonic() - started
-        if isinstance(error, GemmflowError):
-            return Result(name, error.exit_code, seconds, str(error))
-        return Result(name, 1, seconds, f"unexpected {type(error).__name__}: {error}")
-    return Result(name, 0, time.monotonic() - started, "", report)
-
-
-def _absolute(entry: Fields, folder: Path) -> Fields:
-    paths = {name: str(folder / Path(value).expanduser()) for name in PATHS if isinstance(value := entry.get(name), str) and value.strip()}
-    return {str(name): value for name, value in entry.items()} | paths
-
-
-def _mark(result: Result) -> str:
-    return "done" if result.exit_code == 0 else f"exit {result.exit_code}"
+    return say

@@ -1,5 +1,6 @@
 """The command ``gemmflow``: how commands are found, run and ended. Every error is one line on standard error, see `flows.ending`."""
 
+import logging
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows import cli_host, cli_results, cli_run
+from flows import cli_agents, cli_analyze, cli_host, cli_results, cli_run
 from flows.early import INTERRUPTED, SIGNALS, open_streams
 from flows.ending import exit_code, failure_line, interrupted_line
 from flows.engine import CONSOLE_LEVEL
@@ -22,7 +23,7 @@ from flows.traces import Traces, followed
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-for group in (cli_run, cli_results, cli_host):
+for group in (cli_run, cli_analyze, cli_results, cli_host, cli_agents):
     group.add_to(app)
 
 
@@ -90,6 +91,7 @@ def quiet(wanted: bool) -> Generator[None]:
 def main() -> NoReturn:
     """The console script. After an interruption nothing that libraries do at exit may hold it up."""
     open_streams()
+    logging.raiseExceptions = "--debug" in sys.argv  # that something could not be logged is no line of a command
     for number in SIGNALS:  # for before and after the run: end without a traceback
         signal.signal(number, signal.SIG_DFL)
     code = run(sys.argv[1:])

@@ -1,22 +1,16 @@
-"""Commands about this host: calibrate, serve, ui."""
+"""Commands about this host and its Prefect server: calibrate, serve, deploy, ui."""
 
-from typing import Literal
+from dataclasses import asdict
 
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.chores import Measuring
 from flows.options import Group, Output, command
-from flows.show import STANDARD_OUTPUT, say, tell, write_json
+from flows.show import STANDARD_OUTPUT, answer, say, tell, write_json
+from storage import expanded
+from tasks.tables import aligned
 from tasks.units import format_bytes, format_count
-
-
-class Workers(BaseModel):
-    """What is measured."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    cluster: Literal["local", "cuda"] = "local"
-    """Which workers of this host to measure."""
 
 
 class Serving(BaseModel):
@@ -28,30 +22,42 @@ class Serving(BaseModel):
     """Show the traceback of an error, and Prefect's logs."""
 
 
+class Described(BaseModel):
+    """What is registered."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    file: str | None = None
+    """YAML file of the deployments. Default: deployments/prefect.yaml of the folder that gemmflow was installed from."""
+
+
 class Pages(Serving):
     """Where the server listens."""
 
     port: int = Field(default=4200, ge=1, le=65535)
     """Port of the server, on this host only. Default: 4200."""
+    samples: bool = False
+    """Also start a few small runs on generated data, to look at; their files go when the server ends."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    command(app, "calibrate", Group(Workers), Group(Output, "What it shows"))(calibrate)
+    command(app, "calibrate", Group(Measuring), Group(Output, "What it shows"))(calibrate)
     command(app, "serve", Group(Serving))(serve)
+    command(app, "deploy", Group(Described), Group(Output, "What it shows"))(deploy)
     command(app, "ui", Group(Pages))(ui)
 
 
-def calibrate(workers: Workers, output: Output) -> int:
+def calibrate(measuring: Measuring, output: Output) -> int:
     """Measure afresh what workers on this machine can do, and remember it for every plan.
 
     The first run on a machine does this by itself; do it again when the machine was busy then.
     """
-    from tasks import calibrate as measuring  # noqa: PLC0415 - loads Dask
+    from tasks import calibrate as calibration  # noqa: PLC0415 - loads Dask
 
     if not output.quiet:
         tell("measuring: keep this machine otherwise idle for some seconds")
-    hardware = measuring.calibrate(workers.cluster)
+    hardware = calibration.calibrate(measuring.cluster)
     if output.json_path is not None:
         from pydantic import TypeAdapter  # noqa: PLC0415
 
@@ -68,7 +74,7 @@ def calibrate(workers: Workers, output: Output) -> int:
 
 
 def serve(serving: Serving) -> int:
-    """Serve the deployments multiply, verify and repair on this host, without a work pool, until Ctrl-C.
+    """Serve the flows multiply, batch, verify, repair, calibrate and clean on this host, without a work pool, until Ctrl-C.
 
     Runs are started from Prefect's pages or with: prefect deployment run multiply/multiply
     """
@@ -79,9 +85,24 @@ def serve(serving: Serving) -> int:
     return 0
 
 
+def deploy(described: Described, output: Output) -> int:
+    """Register deployments with schedules on the Prefect server of PREFECT_API_URL, with the work pools and queues that are missing there.
+
+    Doing it again changes only what was changed in the file. Workers run them: prefect worker start --pool gemmflow
+    """
+    from flows.deploy import PREFECT_FILE  # noqa: PLC0415
+    from flows.deploy import deploy as register  # noqa: PLC0415
+
+    registry = register(expanded(described.file) if described.file else PREFECT_FILE)
+    rows = aligned([["deployment", "work pool", "queue", "schedules"], *(entry.row for entry in registry.deployments)], left=4)
+    done = [*(f"created {made}" for made in registry.made), *(f"removed {old}" for old in registry.removed)]
+    answer(output, {"schema": 1, **asdict(registry)}, "\n".join([*done, *rows]))
+    return 0
+
+
 def ui(pages: Pages) -> int:
     """Start a Prefect server with its pages, and serve the deployments on it, until Ctrl-C."""
     from flows.serve import serve_with_ui  # noqa: PLC0415
 
-    serve_with_ui(pages.port)
+    serve_with_ui(pages.port, pages.samples)
     return 0

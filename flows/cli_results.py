@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TypeGuard, cast
 
 import typer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from flows import upkeep
+from flows.chores import Mending, Stale
 from flows.options import Group, Output, command
 from flows.show import answer
 from flows.watching import watching
-from storage import is_url, open_result
+from storage import expanded, is_url, open_result
 from storage.assess import assess
 from tasks.checkup import Ask
 from tasks.errors import BadInput, DamageFound
@@ -32,17 +33,6 @@ class Result(BaseModel):
 
     out: str
     """A product that gemmflow stored."""
-
-
-class Mending(BaseModel):
-    """How a result is repaired."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    full: bool = False
-    """Look for damage as closely as verify --full does."""
-    cluster: str | None = None
-    """Where the workers are: local, cuda, or the address of a Dask scheduler. Default: as when the result was made."""
 
 
 class Unsealing(BaseModel):
@@ -74,6 +64,25 @@ class Rewrapping(BaseModel):
     """Name of the new key; the old one must be known, too."""
 
 
+class Place(BaseModel):
+    """Where unfinished runs are looked for."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    out: str
+    """A product, whether it exists or not; with --days also a folder of products."""
+
+
+class Age(BaseModel):
+    """Which unfinished runs are given up."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    days: float | None = Field(default=None, ge=0, le=3650)
+    """Only runs to which nobody wrote for so many days, beside OUT or beside every product in the folder OUT. Default: that of OUT,
+    whatever its age."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     shows = Group(Output, "What it shows")
@@ -82,7 +91,7 @@ def add_to(app: typer.Typer) -> None:
     command(app, "repair", Group(Result), Group(Mending, "How"), shows)(repair)
     command(app, "export", Group(Unsealing), Group(Replacing, "How"), shows)(export)
     command(app, "rewrap", Group(Result), Group(Rewrapping, "How"), shows)(rewrap)
-    command(app, "clean", Group(Result), shows)(clean)
+    command(app, "clean", Group(Place), Group(Age, "Which"), shows)(clean)
 
 
 def info(result: Result, output: Output) -> int:
@@ -97,9 +106,18 @@ def info(result: Result, output: Output) -> int:
     plan = cast("dict[str, object]", found.certificate.get("plan", {}))
     shown = {**found.certificate, "plan": {name: part for name, part in plan.items() if name not in UNSHOWN}}
     del shown["root"]
+    shown |= foreseen(plan.get("predicted"), shown.pop("measured", None))
     whole = {**found.certificate, "manifest": {**summary, "chunks": chunks}}
     answer(output, whole, "\n".join(lines({**shown, "manifest": summary})))
     return 0
+
+
+def foreseen(predicted: object, measured: object) -> dict[str, object]:
+    """What was predicted, beside what was measured; nothing for a result that does not say."""
+    if not isinstance(predicted, dict) or not isinstance(measured, dict):
+        return {}
+    told = cast("dict[str, object]", predicted)
+    return {"predicted": {name: told[name] for name in measured if name in told}, "measured": measured}
 
 
 def verify(result: Result, ask: Ask, output: Output) -> int:
@@ -123,7 +141,7 @@ def repair(result: Result, mending: Mending, output: Output) -> int:
     with open_result(_path(result)) as opened:
         assess(opened)  # what is no result is refused before anything is said to start
     with watching(output.quiet, f"repair of {result.out}"):
-        repaired = upkeep.repair(_path(result), mending.full, mending.cluster)
+        repaired = upkeep.repair(_path(result), mending)
     answer(output, repaired.to_json(), repaired.line)
     return 0
 
@@ -148,14 +166,12 @@ def rewrap(result: Result, rewrapping: Rewrapping, output: Output) -> int:
     return 0
 
 
-def clean(result: Result, output: Output) -> int:
+def clean(place: Place, age: Age, output: Output) -> int:
     """Remove what unfinished runs left beside OUT; a run that still writes there is not touched."""
-    removed = upkeep.clean(_path(result))
-    answer(
-        output,
-        {"schema": 1, "removed": removed},
-        f"removed {', '.join(removed)}" if removed else f"nothing of an unfinished run lies beside {result.out}",
-    )
+    where = place.out if is_url(place.out) else Path(place.out)
+    found = {"removed": upkeep.clean(where), "kept": []} if age.days is None else upkeep.clean_stale(where, Stale(days=age.days))
+    told = [f"{verb} {', '.join(found[verb])}" for verb in ("removed", "kept") if found[verb]]
+    answer(output, {"schema": 1, **found}, "; ".join(told) or f"nothing of an unfinished run lies beside {place.out}")
     return 0
 
 
@@ -188,4 +204,4 @@ def _plain(part: object) -> str:
 
 
 def _path(result: Result) -> str | Path:
-    return result.out if is_url(result.out) else Path(result.out).expanduser()
+    return result.out if is_url(result.out) else expanded(result.out)

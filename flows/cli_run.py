@@ -1,38 +1,24 @@
-"""Commands that compute: multiply, gram, analyze, batch, demo."""
-
-from pathlib import Path
+"""Commands that compute: multiply, gram, batch, demo."""
 
 import typer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from flows.analyze import analyze as analyze_job
-from flows.analyze import with_some_out
-from flows.batch import read_jobs, run_batch, summary_json, summary_text, worst
+from flows.batch import BatchRun, run_batch
+from flows.batch_file import BadBatch
 from flows.demo import DemoSize, run_demo
 from flows.engine import run_job
 from flows.gram import GramJob, gram_job
-from flows.options import Group, Manner, Output, Running, command
-from flows.session import Session, open_session, say_nothing
-from flows.show import answer, check_places, show_report, tell
+from flows.options import Group, Manner, command
+from flows.show import answer, check_places, complain, show_report, write_file
 from flows.watching import watched
 from tasks.job import Job
-
-
-class BatchFile(BaseModel):
-    """What a batch runs."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    jobs: str
-    """YAML file: a list of jobs."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     command(app, "multiply", Group(Job, "Job"), Group(Manner, "How it runs and what it shows"))(multiply)
     command(app, "gram", Group(GramJob, "Job"), Group(Manner, "How it runs and what it shows"))(gram)
-    command(app, "analyze", Group(Job, "Job", optional=("out",), complete=with_some_out), Group(Output, "What it shows"))(analyze)
-    command(app, "batch", Group(BatchFile), Group(Running, "How it runs and what it shows"))(batch)
+    command(app, "batch", Group(BatchRun), Group(Manner, "How it runs and what it shows"))(batch)
     command(app, "demo", Group(DemoSize, "Size"), Group(Manner, "How it runs and what it shows"))(demo)
 
 
@@ -50,37 +36,39 @@ def multiply(job: Job, manner: Manner) -> int:
 
 
 def gram(asked: BaseModel, manner: Manner) -> int:
-    """Multiply a matrix with its own transpose: OUT = X Xᵀ, or Xᵀ X, in half the operations of multiply.
+    """Multiply a matrix with its own transpose: OUT = X Xᵀ, or Xᵀ X, in half the operations of two matrices' product.
 
     One triangle is computed. OUT holds all of the product, symmetric to the last bit, or with --store triangle only what reaches the
-    diagonal from below.
+    diagonal from below. Where parts of X are known to be zero, or no square tile of whole chunks fits the memory, all of the product is
+    computed like any other unless a triangle is asked, and the plan says so: then OUT is symmetric within the error.
     """
     return multiply(gram_job(**asked.model_dump(exclude_unset=True)), manner)
 
 
-def analyze(job: Job, output: Output) -> int:
-    """Show the plan of a product and its predictions; moves no data, writes nothing.
-
-    The first call on a machine measures it for some seconds.
-    """
-    with open_session(Session(notify=say_nothing if output.quiet else tell)):
-        analysis = analyze_job(job)
-    answer(output, analysis.to_json(), analysis.to_text())
-    return 0
-
-
-def batch(file: BatchFile, manner: Running) -> int:
+def batch(asked: BatchRun, manner: Manner) -> int:
     """Run a list of jobs, one after the other, on one open cluster; one failure stops no other.
 
-    JOBS is a YAML list; each entry has the fields of a job: a, b, out, max_error, memory ... Paths are relative to the file.
+    JOBS is a YAML list; each entry has the fields of a job: a, b, out, max_error, memory, priority ... and may have a name. Paths are
+    relative to the file. All problems of the file are listed before anything runs.
     The exit code is 0 when all are done, else that of the worst.
     """
     check_places(manner)
-    entries = read_jobs(Path(file.jobs).expanduser())
-    with watched(manner) as approve:
-        results = run_batch(entries, manner.direct, approve)
-    answer(manner, summary_json(results), summary_text(results))
-    return worst(results)
+    try:
+        planned = asked.read()
+    except BadBatch as error:
+        for problem in error.problems:
+            complain(problem)
+        return error.exit_code
+    with watched(manner):
+        summary = run_batch(asked, planned, manner.direct)
+    if manner.html_path is not None:
+        from flows.batch_page import render_page  # noqa: PLC0415 - loads jinja2
+
+        write_file(manner.html_path, render_page(summary))
+    answer(manner, summary.to_json(), summary.to_text())
+    if summary.exit_code:
+        complain(summary.failures)
+    return summary.exit_code
 
 
 def demo(size: DemoSize, manner: Manner) -> int:

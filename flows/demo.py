@@ -1,6 +1,5 @@
 """The demo: a real run, end to end, on generated data whose A, B and C together fill four times the memory of the run."""
 
-import time
 from math import ceil, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,10 @@ from flows.options import Manner
 from flows.samples import Sample, write_sample
 from flows.show import show_report, tell
 from flows.watching import watched
+from storage import expanded
 from tasks.errors import BadInput
 from tasks.job import ByteSize, Job, make_job
+from tasks.moment import now
 from tasks.units import format_bytes
 
 if TYPE_CHECKING:
@@ -56,14 +57,14 @@ def demo_shape(memory: int) -> tuple[int, int, int]:
 
 def run_demo(size: DemoSize, manner: Manner) -> "Report":
     """Write A and B, multiply them, show the report and say what to try next."""
-    folder = Path(size.folder).expanduser().absolute()
+    folder = expanded(size.folder).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"the folder {folder} cannot be made: {error.strerror}") from None
     job = write_inputs(folder, size, manner.quiet)
     manner = manner if manner.html_path is not None else manner.model_copy(update={"html_path": str(folder / "report.html")})
-    with watched(manner, started=time.time()) as approve:
+    with watched(manner, started=now()) as approve:
         report = run_job(job, manner.direct, approve)
     show_report(report, manner)
     if not manner.quiet:

@@ -5,6 +5,7 @@ the process on the spot: an exception could be raised, and swallowed, in a callb
 Only a process that was started as ``gemmflow`` or ``python -m flows`` is touched, never one that imports this package.
 """
 
+import io
 import os
 import shlex
 import signal
@@ -40,13 +41,18 @@ def prepare() -> None:
 
 
 def open_streams() -> None:
-    """Open descriptors 0 to 2 on /dev/null where they are closed: the next file would get their number, and words would land in it."""
+    """Open descriptors 0 to 2 on /dev/null where they are closed: the next file would get their number, and words would land in it.
+
+    What the terminal's encoding lacks, or a file's name that is no text, is written with backslashes, as on standard error.
+    """
     for number, (name, mode) in enumerate(_STREAMS):
         try:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free: this one
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def interrupted(arguments: list[str]) -> str:

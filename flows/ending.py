@@ -1,7 +1,6 @@
 """How a command ends: its exit code, and its last line, which says what lies on disk now.
 
-Exit codes: 0 done and certified; 1 failed while running; 2 bad input, nothing written; 3 refused by the plan, nothing written;
-4 finished but not certified, or damage found; 130 interrupted.
+Exit codes: the table EXIT_CODES, from which the reference is made.
 """
 
 from collections.abc import Sequence
@@ -12,9 +11,22 @@ from flows.early import INTERRUPTED, again, interrupted
 from flows.signals import stopping
 from flows.traces import Traces
 from tasks.errors import GemmflowError, Refused
+from tasks.wording import plural
 
+BATCH = "batch"
+"""The command of many runs."""
 FAILED = 1
 USAGE = 2
+EXIT_CODES = {
+    0: "done and certified",
+    FAILED: "failed while running; the same command goes on, or the message says that OUT is complete and only its report is missing",
+    USAGE: "bad input; nothing was written",
+    3: "refused by the plan (memory, error, disk), by a run that holds OUT, or by an unfinished run of another job; nothing was written. "
+    "Of `analyze`: no device can do it, or none within the deadline and the budget",
+    4: "finished but not certified, or `verify` found damage",
+    INTERRUPTED: "interrupted; the same command goes on",
+}
+"""What the shell gets, and what it means."""
 USAGE_ERROR = typer.BadParameter.__mro__[1]
 """Typer brings its own copy of click, or uses click: either way this is the base of what a wrong command line raises."""
 
@@ -42,11 +54,20 @@ def failure_line(error: BaseException, traces: Sequence[Traces]) -> str:
 def interrupted_line(arguments: list[str], traces: Sequence[Traces]) -> str:
     """That a signal ended the command, what it left, and how to go on."""
     left = _unfinished(traces)
+    if arguments[:1] == [BATCH]:
+        return _interrupted_batch(arguments, sum(taken.complete for taken in traces), left)
     if traces and traces[-1].complete:
         return f"interrupted, but {traces[-1].out} is complete" + (f" (left behind: {', '.join(left)}: delete it)" if left else "")
     if left:
         return f"interrupted; nothing at OUT was changed; {_kept(left)}: {again(arguments)}"
     return interrupted(arguments)
+
+
+def _interrupted_batch(arguments: list[str], complete: int, left: list[str]) -> str:
+    kept = f", what else is finished is kept in {', '.join(left)}" if left else ""
+    return (
+        f"interrupted; {plural(complete, 'product')} of this batch complete{kept}: the same command goes on from there: {again(arguments)}"
+    )
 
 
 def _unfinished(traces: Sequence[Traces]) -> list[str]:

@@ -20,7 +20,7 @@ class _Operand(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, title="Gram")
 
     x: str
-    """Matrix X: a Zarr array (v2 or v3), also at s3://bucket/key, or a .npy file."""
+    """Matrix X: a Zarr array (v2 or v3), also at s3://bucket/key, a .npy file, or a scipy sparse .npz (CSR, CSC)."""
     out: str = Field(description=Job.model_fields["out"].description)
     transpose: bool = False
     """Multiply Xᵀ X, of X's columns, instead of X Xᵀ; nothing is copied on disk."""
@@ -39,6 +39,8 @@ def gram_job(x: str, out: str, transpose: bool = False, **fields: object) -> Job
 
 def gram(x: str, out: str, *, transpose: bool = False, direct: bool = False, **fields: object) -> "Report":
     """OUT = X Xᵀ, or with `transpose` Xᵀ X: half the operations of `multiply`, which it calls with the fields of a job.
+
+    All of them, as a warning of the report says, where zeros of X are left out or no square tile of whole chunks fits the memory.
 
     ``store="triangle"`` stores what reaches the diagonal from below; the rest reads as NaN.
     """

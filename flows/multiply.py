@@ -3,14 +3,17 @@
 `multiply` runs it for Python callers; `flows.workflow.multiply_flow` is the same for Prefect.
 """
 
-import time
 from typing import TYPE_CHECKING
 
+from flows.log import with_log
 from flows.session import open_session
 from flows.stages import Stages, direct_stages
+from flows.steps import Tell, tell_nobody, told
 from tasks.job import Job, make_job
+from tasks.moment import now
 
 if TYPE_CHECKING:
+    from flows.engine import Approve
     from tasks.report import Report
 
 
@@ -25,16 +28,22 @@ def multiply(job: Job | None = None, /, *, direct: bool = False, **fields: objec
     return run_job(job if job is not None else make_job(**fields), direct)
 
 
-def run_stages(job: Job, stages: Stages) -> "Report":
-    """The stages, in order, within the open session."""
+def run_stages(job: Job, stages: Stages, approve: "Approve | None" = None, tell: Tell = tell_nobody) -> "Report":
+    """The stages, in order, within the open session; `approve` sees the plan before workers are opened or anything is written.
+
+    `tell` hears of every step; so does the log, where GEMMFLOW_LOG asks for one.
+    """
     from tasks.diary import note  # noqa: PLC0415 - needed last
     from tasks.prepare import end  # noqa: PLC0415 - loads Dask
     from tasks.report import Clock  # noqa: PLC0415 - needed last
 
-    with open_session() as session:
+    with open_session() as session, told(job, stages, with_log(tell)) as stages:
+        job = session.place(job)
         problem = stages.survey(job)
-        hardware = stages.measure(job, problem)
+        hardware = session.share(stages.measure(job, problem), job.cluster)
         plan = stages.plan(job, problem, hardware)
+        if approve is not None:
+            approve(problem, plan)
         with session.pool.cluster(job.cluster, plan) as cluster:
             run = stages.prepare(job, problem, hardware, plan, cluster)
             try:
@@ -43,8 +52,8 @@ def run_stages(job: Job, stages: Stages) -> "Report":
                 stored = stages.publish(run, outcome, certificate)
             finally:
                 end(run)
-        clock = Clock(startup_seconds=run.started_at - session.started, seconds=time.time() - run.started_at)
-        session.started = time.time()
+        clock = Clock(startup_seconds=run.started_at - session.started, seconds=now() - run.started_at)
+        session.started = now()
         session.report = stages.report(run, outcome, certificate, stored, clock)
         note(session.report)
         return session.report

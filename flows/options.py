@@ -9,6 +9,7 @@ so that the value's own default holds and is checked in one place.
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
 
@@ -16,33 +17,60 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from tasks.complaints import Kind, explain
 from tasks.errors import BadInput
-from tasks.job import explain
 
 Fields = dict[str, object]
 
 METAVARS = {
     "add": "C0",
     "alpha": "NUMBER",
+    "batch": "N",
+    "at_once": "N",
     "beta": "NUMBER",
+    "budget": "USD",
+    "catalogue": "FILE",
     "chunk": "ROWS,COLS",
     "cluster": "WHERE",
     "codec": "NAME",
+    "count": "N",
+    "deadline": "TIME",
+    "devices": "NAME,...",
+    "dtype": "TYPE",
     "dtype_out": "TYPE",
     "durability": "LEVEL",
+    "file": "FILE",
     "folder": "FOLDER",
+    "host": "ADDRESS",
     "html_path": "FILE",
+    "http": "PORT",
     "json_path": "FILE",
+    "keep": "WHAT",
     "key": "KEY-ID",
     "max_error": "E",
+    "max_seconds": "SECONDS",
     "memory": "SIZE",
+    "model": "FILE",
+    "most_devices": "N",
     "port": "N",
+    "plan": "FILE",
     "portable": "yes|no",
     "precision": "NAME",
+    "price_here": "USD",
+    "priority": "N",
+    "root": "DIR",
     "round": "MODE",
+    "save_plan": "FILE",
+    "scheduled": "TIME",
     "seal": "KEY-ID",
+    "sequence": "N",
+    "shape": "M,K,N",
     "shard": "ROWS,COLS",
+    "state": "FOLDER",
+    "storage": "SIZE",
     "store": "full|triangle",
+    "tokens": "N",
+    "vary": "AXIS=V,V;...",
     "workers": "N",
 }
 """What stands for a value in the help, where the type alone says too little."""
@@ -93,6 +121,32 @@ class Output(BaseModel):
     """Show the traceback of an error."""
 
 
+class Shown(Output):
+    """The same, also as a page."""
+
+    html_path: str | None = Field(default=None, alias="html")
+    """Write the answer as one HTML page with its plots."""
+    sample: bool = False
+    """Of stored matrices: compute a few blocks of the product, and predict its compressed bytes; reads 2 % of the inputs, or what whole
+    chunks make of it, at most 512 MiB or a tenth."""
+    save_plan: str | None = None
+    """Write the plan to a file that multiply --plan FILE runs as it is; for stored matrices."""
+
+    def places(self) -> dict[str, str | None]:
+        """Where something will be written, by option."""
+        return {"--json": self.json_path, "--html": self.html_path, "--save-plan": self.save_plan}
+
+
+@dataclass(frozen=True)
+class Unbuilt:
+    """What was given of a value that the command may not need."""
+
+    given: Fields
+    """By field; without those that were left out."""
+    build: Callable[[], BaseModel]
+    """The value; raises BadInput where it refuses, or an argument is missing."""
+
+
 @dataclass(frozen=True)
 class Group:
     """The options of one value."""
@@ -103,19 +157,24 @@ class Group:
     """Arguments that this command does not need."""
     complete: Callable[[Fields], Fields] = dict
     """Adds what such an argument would have said."""
+    later: bool = False
+    """The command gets an `Unbuilt`, and makes the value where it needs it."""
 
     def parameters(self) -> list[inspect.Parameter]:
         """One parameter a field."""
         return [self._parameter(name, field) for name, field in self.model.model_fields.items()]
 
-    def build(self, values: Fields) -> BaseModel:
+    def build(self, values: Fields) -> BaseModel | Unbuilt:
         """The value, from what was given; raises BadInput where it refuses."""
         fields = self.model.model_fields
-        given = {fields[name].alias or name: _parse(name, values[name]) for name in fields if values[name] is not None}
+        given = {fields[name].alias or name: _parse(name, values[name]) for name in fields if values[name] not in (None, [])}
+        return Unbuilt(given, partial(self._made, given)) if self.later else self._made(given)
+
+    def _made(self, given: Fields) -> BaseModel:
         try:
             return self.model.model_validate(self.complete(given))
         except ValidationError as error:
-            raise BadInput(explain(error)) from None
+            raise BadInput(explain(error, Kind.of(self.model))) from None
 
     def _parameter(self, name: str, field: FieldInfo) -> inspect.Parameter:
         kind = inspect.Parameter.KEYWORD_ONLY
@@ -161,7 +220,9 @@ def require_working_folder() -> None:
 
 
 def _type(field: FieldInfo) -> type:
-    """The type that the command line reads: a flag, or text that the value itself parses and repeats where it refuses it."""
+    """The type that the command line reads: a flag, or text that the value itself parses and repeats where it refuses it; or many texts."""
+    if get_args(field.annotation)[1:] == (...,):
+        return list[str]
     plain = [part for part in (get_args(field.annotation) or (field.annotation,)) if part is not type(None)]
     return bool if plain == [bool] else str
 

@@ -7,12 +7,17 @@ keeps them as long as its jobs want the same workers and no smaller memory: a pr
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from time import sleep
 
 from storage import preload
-from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.cluster import Cluster
+from tasks.clusters import ClusterSpec, open_cluster
 from tasks.errors import BadInput, Refused
 from tasks.gate import Gate
 from tasks.plan import Plan
+
+STEP_SECONDS = 0.01
+"""From one look whether the workers are open to the next."""
 
 
 class ClusterPool:
@@ -23,8 +28,14 @@ class ClusterPool:
         self._memory = 0
         self._cluster: Cluster | None = None
         self._error: BaseException | None = None
-        self._opening: threading.Thread | None = None
+        self._opening = False
+        """Whether a thread is at it. `Thread.join` would not do: one that a signal interrupts takes the thread for ended ever after."""
         self._gate = Gate()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether workers are there, or about to be: what they hold is not free, and is theirs to use."""
+        return self._spec is not None
 
     def open_ahead(self, kind: str, plan: Plan) -> None:
         """Start to open the workers of `plan`, unless they are open; what goes wrong is raised when they are used."""
@@ -33,8 +44,8 @@ class ClusterPool:
         self.close()
         self._spec, self._memory = spec_of(kind, plan), plan.memory_limit
         self._gate = Gate()
-        self._opening = threading.Thread(target=self._open, args=(self._spec, self._gate), name="open cluster", daemon=True)
-        self._opening.start()
+        self._opening = True
+        threading.Thread(target=self._open, args=(self._spec, self._gate), name="open cluster", daemon=True).start()
 
     @contextmanager
     def cluster(self, kind: str, plan: Plan) -> Generator[Cluster]:
@@ -52,10 +63,9 @@ class ClusterPool:
 
     def close(self) -> None:
         """End the workers, those too that are just being opened."""
-        if self._opening is not None:
-            self._gate.shut()
-            self._opening.join()
-        cluster, self._cluster, self._spec, self._opening, self._error = self._cluster, None, None, None, None
+        self._gate.shut()
+        self._await_opening()
+        cluster, self._cluster, self._spec, self._error = self._cluster, None, None, None
         if cluster is not None:
             cluster.close()
 
@@ -64,12 +74,16 @@ class ClusterPool:
             self._cluster = open_cluster(spec, gate)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that asks for the workers
             self._error = error
+        finally:
+            self._opening = False
+
+    def _await_opening(self) -> None:
+        while self._opening:
+            sleep(STEP_SECONDS)
 
     def _wait(self) -> Cluster:
-        assert self._opening is not None
         preload()
-        while self._opening.is_alive():
-            self._opening.join(0.1)
+        self._await_opening()
         if self._cluster is not None:
             return self._cluster
         assert self._error is not None

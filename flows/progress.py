@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from flows.log import is_json
 from tasks.outcome import Progress
 from tasks.units import format_bytes, format_count, format_seconds
 
@@ -32,8 +33,8 @@ class Watcher(Protocol):
 
 
 def choose_watcher(quiet: bool, stream: TextIO = sys.stderr) -> Watcher:
-    """The watcher that suits the stream."""
-    if quiet:
+    """The watcher that suits the stream; none where progress goes to the log. Raises BadInput where GEMMFLOW_LOG is wrong."""
+    if is_json() or quiet:
         return Nobody()
     return Bar(stream) if stream.isatty() else Lines(stream)
 

@@ -6,39 +6,58 @@ to Dask could not be imported there.
 
 import os
 import sysconfig
-import urllib.error
-import urllib.request
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.engine import CONSOLE_LEVEL, import_prefect, prefect_settings, start_server
-from flows.server import Service
+from flows.sample_runs import sample_runs
+from flows.server import Service, answers, shown
 from flows.show import say
 from tasks.errors import BadInput
+
+if TYPE_CHECKING:
+    from prefect import Flow
 
 DEFAULT_API = "http://127.0.0.1:4200/api"
 """Where a Prefect server listens unless told otherwise."""
 
+SERVED = ("multiply", "batch", "analyze", "verify", "repair", "calibrate", "clean")
+"""Flows of `flows.workflow`, and the names of their deployments."""
+
 
 def serve() -> None:
-    """Serve the deployments multiply, verify and repair until interrupted, on the server of PREFECT_API_URL or of this host.
+    """Serve a deployment of every flow until interrupted, on the server of PREFECT_API_URL or of this host.
 
     Raises BadInput where no server answers.
     """
-    api = os.environ.get("PREFECT_API_URL", DEFAULT_API)
-    if not _answers(api):
-        raise BadInput(f"no Prefect server answers at {api}: start one with gemmflow ui, or set PREFECT_API_URL")
+    api = answering_api()
     import_prefect()
     with prefect_settings(PREFECT_API_URL=api):
-        say(f"serving multiply, verify and repair on {api}; Ctrl-C ends it")
+        say(f"serving {', '.join(flow.name for flow in served_flows())} on {shown(api)}; Ctrl-C ends it")
         _serve()
 
 
-def serve_with_ui(port: int) -> None:
-    """Start a server with its pages, and serve the deployment on it, until interrupted."""
+def answering_api() -> str:
+    """The API of PREFECT_API_URL, or of a server on this host. Raises BadInput where none answers."""
+    api = os.environ.get("PREFECT_API_URL") or DEFAULT_API
+    if not answers(api):
+        raise BadInput(f"no Prefect server answers at {shown(api)}: start one with gemmflow ui, or set PREFECT_API_URL")
+    return api
+
+
+def served_flows() -> "list[Flow[..., object]]":
+    """The flows that are served; imports Prefect."""
+    from flows import workflow  # noqa: PLC0415
+
+    return [getattr(workflow, f"{name}_flow") for name in SERVED]
+
+
+def serve_with_ui(port: int, samples: bool = False) -> None:
+    """Start a server with its pages, and serve the deployments on it, until interrupted; with a few small runs to look at, if wanted."""
     server = start_server(Service(port=port, ui=True))
     try:
-        with prefect_settings(PREFECT_API_URL=server.url, PREFECT_HOME=server.home):
+        with prefect_settings(PREFECT_API_URL=server.url, PREFECT_HOME=server.home), sample_runs() if samples else nullcontext():
             say(f"Prefect: {server.page}/deployments (start multiply with Run; Ctrl-C ends everything)")
             _serve()
     finally:
@@ -50,19 +69,20 @@ def _serve() -> None:
     from prefect.deployments.runner import RunnerDeployment  # noqa: PLC0415
     from prefect.types.entrypoint import EntrypointType  # noqa: PLC0415
 
-    from flows import workflow  # noqa: PLC0415
+    from flows.lasting import lasting  # noqa: PLC0415
 
     os.environ |= run_environment()
     os.environ.setdefault(CONSOLE_LEVEL, "CRITICAL")  # the logs of runs are on their pages
     deployments: list[RunnerDeployment] = []
-    for flow in (workflow.multiply_flow, workflow.verify_flow, workflow.repair_flow):
+    for flow in served_flows():
         deployment = flow.to_deployment(
             name=flow.name, description=flow.__doc__, tags=["gemmflow"], entrypoint_type=EntrypointType.MODULE_PATH
         )
         assert isinstance(deployment, RunnerDeployment)  # a coroutine only inside an event loop
         deployments.append(deployment)
-    with suppress(KeyboardInterrupt):  # how serving ends
-        serve_deployments(*deployments, print_starting_message=False)
+    with suppress(KeyboardInterrupt), lasting():  # Ctrl-C is how serving ends
+        # Prefect would switch every schedule off at the end, and nothing would switch it on again.
+        serve_deployments(*deployments, print_starting_message=False, pause_on_shutdown=False)
 
 
 def run_environment() -> dict[str, str]:
@@ -73,11 +93,3 @@ def run_environment() -> dict[str, str]:
         return environment
     known = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != root]
     return environment | {"PYTHONPATH": os.pathsep.join([root, *known])}
-
-
-def _answers(api: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{api}/health", timeout=5) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError, ValueError):
-        return False

@@ -7,6 +7,7 @@ failing. The server stands outside the terminal's process group: Ctrl-C reaches 
 
 import fcntl
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib import metadata
 from pathlib import Path
 
@@ -29,6 +31,9 @@ START_SECONDS = 90.0
 """The first start creates the database, which takes long on a busy machine."""
 STOP_SECONDS = 2.0
 
+LEASES, ON_DISK = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE", "prefect.server.concurrency.lease_storage.filesystem"
+"""Where a server keeps the slots of concurrency limits; in memory, by default, so that one that starts again would free none."""
+
 _PROGRAM = Path(__file__).with_name("api_process.py")
 
 
@@ -37,6 +42,15 @@ def prefect_home() -> Path:
     named = os.environ.get("PREFECT_HOME")
     minor = ".".join(metadata.version("prefect").split(".")[:2])
     return Path(named) if named else cache_folder() / f"prefect-{minor}"
+
+
+def shown(api: str) -> str:
+    """An address for people and logs, without the password that it may hold.
+
+    >>> shown("http://me:secret@host:4200/api")
+    'http://***@host:4200/api'
+    """
+    return re.sub(r"(?<=://)[^/]*@", "***@", api)
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,8 @@ class TemporaryServer:
     def wait(self) -> None:
         """Block until the API answers; raises GemmflowError with the server's last words when it does not."""
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
+        while not answers(self.url, seconds=1):
+            time.sleep(0.02)
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise GemmflowError(f"the temporary Prefect server did not start: {self._last_words()}; --direct runs without it")
 
@@ -95,22 +110,28 @@ class TemporaryServer:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_API", VARIABLE))}
         common = {"PREFECT_HOME": str(self.home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING"}
         if self._service.ui:
-            return inherited | common | {"PREFECT_SERVER_UI_API_URL": self.url, "PREFECT__SERVER_FINAL": "1"}
+            pages = {"PREFECT_SERVER_UI_API_URL": self.url, "PREFECT_UI_URL": self.page}  # the second for links in notifications
+            return {LEASES: ON_DISK} | inherited | common | pages | {"PREFECT__SERVER_FINAL": "1"}
         alone = {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
         return inherited | common | alone | {"PREFECT_SERVER_API_AUTH_STRING": self.auth}
 
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.02)
-            return False
+    def written(self) -> str:
+        """What the process has written so far."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
 
     def _last_words(self) -> str:
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        lines = self.written().strip().splitlines()
         return lines[-1].strip() if lines else f"no answer within {START_SECONDS:.0f} s"
+
+
+def answers(api: str, seconds: float = 5) -> bool:
+    """Whether a Prefect server answers at an API's address within so many seconds."""
+    try:
+        with urllib.request.urlopen(f"{api}/health", timeout=seconds) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, HTTPException, OSError, ValueError):
+        return False
 
 
 @contextmanager

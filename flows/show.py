@@ -4,11 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from flows.options import Manner, Output, Running
-from storage import write_atomically
+from flows.log import is_json, record
+from flows.options import Manner, Output, Running, Shown
+from storage import expanded, write_atomically
 from tasks.errors import BadInput, GemmflowError
 
 if TYPE_CHECKING:
@@ -17,21 +17,26 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "-"
 
 
-def check_places(manner: Running) -> None:
+def check_places(manner: Running | Shown) -> None:
     """Raise BadInput now rather than after hours, where the report could not be written."""
     for option, place in manner.places().items():
         if place is None or (place == STANDARD_OUTPUT and option == "--json"):
             continue
         if place == STANDARD_OUTPUT:
             raise BadInput(f"{option} {place}: a page goes to a file: name one")
-        try:
-            path = Path(place).expanduser().absolute()
-        except RuntimeError:
-            raise BadInput(f"{option} {place}: there is no such user: write the folder out") from None
-        if not path.parent.is_dir():
-            raise BadInput(f"{option} {place}: the folder {path.parent} does not exist: create it")
-        if not os.access(path.parent, os.W_OK) or path.is_dir():
-            raise BadInput(f"{option} {place}: nothing can be written there: name another file")
+        require_place(option, place)
+
+
+def require_place(option: str, place: str) -> None:
+    """Raise BadInput where no file can be written."""
+    try:
+        path = expanded(place).absolute()
+    except BadInput as error:
+        raise BadInput(f"{option} {error}") from None
+    if not path.parent.is_dir():
+        raise BadInput(f"{option} {place}: the folder {path.parent} does not exist: create it")
+    if not os.access(path.parent, os.W_OK) or path.is_dir():
+        raise BadInput(f"{option} {place}: nothing can be written there: name another file")
 
 
 def show_report(report: "Report", manner: Manner) -> None:
@@ -70,7 +75,7 @@ def write_json(value: Mapping[str, object], place: str, unread: str = "") -> Non
 def write_file(place: str, text: str) -> None:
     """Whole or not at all. Raises GemmflowError."""
     try:
-        write_atomically(Path(place).expanduser(), text.encode())
+        write_atomically(expanded(place), text.encode(errors="backslashreplace"))
     except OSError as error:
         raise GemmflowError(f"{place} cannot be written ({error.strerror})") from None
 
@@ -96,7 +101,12 @@ def stop_showing(unread: str = "") -> None:
 
 
 def tell(text: str) -> None:
-    """Words beside the answer, on standard error, if anybody listens."""
+    """Words beside the answer, on standard error: as they are, or as a line of the log."""
+    put(record("info", text.strip()) if _is_logged() else text)
+
+
+def put(text: str) -> None:
+    """A text on standard error, if anybody listens."""
     try:
         print(text.rstrip("\n"), file=sys.stderr, flush=True)  # noqa: T201
     except OSError:
@@ -105,7 +115,8 @@ def tell(text: str) -> None:
 
 def complain(text: str) -> None:
     """One line on standard error."""
-    tell(f"gemmflow: {' '.join(text.split())}")
+    line = " ".join(text.split())
+    put(record("error", line) if _is_logged() else f"gemmflow: {line}")
 
 
 def flush_streams() -> None:
@@ -115,6 +126,13 @@ def flush_streams() -> None:
             stream.flush()
         except OSError:
             _give_up(stream)
+
+
+def _is_logged() -> bool:
+    try:
+        return is_json()
+    except BadInput:  # which is just being said
+        return False
 
 
 def _give_up(stream: TextIO) -> None:

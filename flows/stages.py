@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prefect import Task
     from prefect.client.schemas.objects import State, TaskRun
 
-    from tasks.clusters import Cluster
+    from tasks.cluster import Cluster
     from tasks.hardware import Hardware
     from tasks.job import Job
     from tasks.outcome import Certificate, Outcome, Progress
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tasks.publish import Stored
     from tasks.report import Clock, Report
     from tasks.survey import Problem
+
+PRODUCTS = "gemmflow-multiply"
+"""The tag of what multiplies: a limit of that name holds for all products on a server."""
 
 Function = Callable[..., object]
 Observer = Callable[["Progress"], None]
@@ -61,9 +64,9 @@ class Row:
 STAGES = (
     Row("survey", "tasks.survey:survey"),
     Row("measure", "tasks.calibrate:measure", retries=1),
-    Row("plan", "tasks.resume:plan_or_resume", shown_by="with_plan_table"),
+    Row("plan", "tasks.following:follow_or_plan", shown_by="with_plan_table"),
     Row("prepare", "tasks.prepare:prepare"),
-    Row("multiply", "tasks.run:multiply", tags=("gemmflow-multiply",), shown_by="with_progress"),
+    Row("multiply", "tasks.run:multiply", tags=(PRODUCTS,), shown_by="with_progress"),
     Row("verify", "tasks.verify:verify"),
     Row("publish", "tasks.publish:publish"),
     Row("report", "tasks.report:make_report", shown_by="with_report"),
@@ -80,7 +83,9 @@ def prefect_stages(plain: Stages | None = None) -> Stages:
     """The stages as Prefect tasks; imports Prefect."""
     plain = plain or direct_stages()
     functions: dict[str, Function] = {field.name: getattr(plain, field.name) for field in fields(plain)}
-    sender = Sender()
+    from flows.recording import one_try  # noqa: PLC0415 - imports Prefect
+
+    sender = Sender(one_try)
     return _typed({row.name: _as_task(row, functions[row.name], sender) for row in STAGES})
 
 
@@ -92,28 +97,22 @@ def _as_task(row: Row, function: Function, sender: Sender) -> Function:
     from prefect import Task  # noqa: PLC0415 - Prefect takes a second to import, and --direct never needs it
     from prefect.cache_policies import NO_CACHE  # noqa: PLC0415
 
+    from flows.limited import Limited  # noqa: PLC0415
+
     shown = getattr(import_module("flows.artifacts"), row.shown_by)(function, sender) if row.shown_by else function
 
-    def run(arguments: _Arguments) -> object:
-        return shown(*arguments.values)
+    def task(work: Callable[[], None]) -> "Task[[], None]":
+        return Task(
+            work,
+            name=row.name,
+            tags=row.tags,
+            retries=row.retries,
+            retry_condition_fn=_is_worth_another_try,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
 
-    task = Task(
-        run,
-        name=row.name,
-        tags=row.tags,
-        retries=row.retries,
-        retry_condition_fn=_is_worth_another_try,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-    )
-    return lambda *values: task(_Arguments(values))
-
-
-class _Arguments:
-    """What a stage gets, closed to Prefect, which would walk through every record of every tile in search of futures."""
-
-    def __init__(self, values: tuple[object, ...]) -> None:
-        self.values = values
+    return lambda *values: Limited(lambda: shown(*values), row.tags).run(task)
 
 
 def _is_worth_another_try(task: "Task[..., object]", run: "TaskRun", state: "State[object]") -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import psutil
 import typer
 
 from flows.options import Running
@@ -13,6 +12,7 @@ from flows.progress import choose_watcher
 from flows.session import Session, open_session, say_nothing
 from flows.show import tell
 from tasks.errors import Refused
+from tasks.moment import process_start
 from tasks.units import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ def watched(manner: Running, started: float | None = None) -> "Generator[Approve
             confirm(problem, plan)
         watcher.begin(problem.title, plan.predicted.seconds)
 
-    began = psutil.Process().create_time() if started is None else started
-    with open_session(Session(started=began, observers=(watcher,), notify=say_nothing if manner.quiet else tell)):
+    began = process_start() if started is None else started
+    notify = say_nothing if manner.quiet else tell
+    with open_session(Session(started=began, observers=(watcher,), notify=notify, approve=approve)):
         try:
             yield approve
         finally:
