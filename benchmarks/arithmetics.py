@@ -55,9 +55,10 @@ class Bench:
 
     def __init__(self, device: str, edge: int, depth: int) -> None:
         self.device, self.edge, self.depth, self.slabs = device, edge, depth, edge // depth
+        self.place = DEVICES[device].place
         torch.manual_seed(0)
-        self.a, self.b = torch.randn(edge, depth, device=device), torch.randn(depth, edge, device=device)
-        self.probes = probing.draw(0, 0, edge, PROBES).to(device)
+        self.a, self.b = torch.randn(edge, depth, device=self.place), torch.randn(depth, edge, device=self.place)
+        self.probes = probing.draw(0, 0, edge, PROBES).to(self.place)
 
     def run(self, names: list[str], rounds: int) -> dict[str, Seconds]:
         """Medians of all rounds but the first, which warms up; ratios to torch's float32 in the same round."""
@@ -89,7 +90,7 @@ class Bench:
         buffers = [tuple(empty(x.numel(), kind) for _ in range(row.slices)) for x in (self.a, self.b)]
         total = empty(self.edge**2, torch_dtype(row.accumulate)).view(self.edge, self.edge)
         seconds = {"convert": 0.0, "multiply": 0.0, "verify": 0.0}
-        residual = torch.zeros(self.edge, self.probes.shape[1], dtype=torch.float64, device=self.device)
+        residual = torch.zeros(self.edge, self.probes.shape[1], dtype=torch.float64, device=self.place)
         for number in range(self.slabs):
             self._slab((method, total, buffers, residual), float(number > 0), seconds)
         seconds["verify"] += self._timed(lambda: residual.sub_(probing.apply(total, self.probes).product))

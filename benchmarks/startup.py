@@ -1,10 +1,9 @@
 """From command to first tile, and what a tile costs beyond its work: `python -m benchmarks.startup`.
 
-`first` has an empty Prefect home (its database is made), `warm` finds it, `direct` does without Prefect. The calibration is
-kept in all three. The overhead is the workers' time between tiles, from a product cut into many small ones.
+`first` has an empty Prefect home (its database is made), `warm` finds it, `direct` does without Prefect, `server` uses one that runs
+already. The calibration is kept in all of them. The overhead is the workers' time between tiles, from a product cut into many small ones.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -15,11 +14,12 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import zarr
 
-from benchmarks.saved import save_as
+from benchmarks.saved import in_rounds, show
 from tasks.geometry import blocks
 from tasks.plan import TileShape
 
@@ -28,23 +28,19 @@ EDGE = 2048
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--save", action="store_true")
-    options = parser.parse_args()
+    options = in_rounds(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _inputs(folder)
         _command(folder, "--direct")
-        results = {
+        results: dict[str, object] = {
             "first": _startup(folder, options.rounds, [], forget=True),
             "warm": _startup(folder, options.rounds, [], forget=False),
             "direct": _startup(folder, options.rounds, ["--direct"], forget=False),
+            "server": _beside_a_server(folder, options.rounds),
             "overhead_ms_per_tile": 1000 * overhead(folder),
         }
-    print(json.dumps(results, indent=1))
-    if options.save:
-        save_as("startup", results)
+    show("startup", results, options.save)
 
 
 def overhead(folder: Path) -> float:
@@ -85,6 +81,19 @@ def _startup(folder: Path, rounds: int, options: list[str], forget: bool) -> dic
             shutil.rmtree(home, ignore_errors=True)
         seconds.append(_command(folder, *options))
     return {"median_seconds": statistics.median(seconds), "most_seconds": max(seconds)}
+
+
+def _beside_a_server(folder: Path, rounds: int) -> dict[str, float]:
+    """With a Prefect server that was there before, as PREFECT_API_URL says."""
+    from flows.engine import start_server
+
+    server = start_server()
+    there = {"PREFECT_API_URL": server.url, "PREFECT_API_AUTH_STRING": server.auth or ""}
+    try:
+        with mock.patch.dict(os.environ, there):
+            return _startup(folder, rounds, [], forget=False)
+    finally:
+        server.stop()
 
 
 def _command(folder: Path, *options: str) -> float:
