@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format bench bench-full ui clean
+.PHONY: help setup demo test test-slow test-gpu lint audit format bench bench-full soak ui clean
 
 help:                 ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ test: $(READY)        ## the quick tests
 	$(PYTEST) -m "not slow and not gpu and not server and not browser"
 
 test-slow: $(READY)   ## kills, faults, Prefect servers, big memory
-	$(PYTEST) -m "(slow or server or browser) and not gpu"
+	$(BIN)/python -m tests.lanes
 
 test-gpu: $(READY)    ## on a machine with a CUDA device
 	$(PYTEST) -m gpu
@@ -40,6 +40,10 @@ lint: $(READY)        ## style, types, floor plan
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright
+
+audit: $(READY)       ## ask a public database which of the pinned versions have known holes
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --no-deps --disable-pip --requirement constraints.txt
 
 format: $(READY)      ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
@@ -56,8 +60,11 @@ bench-full: $(PEERS)  ## the same on large products, and curves over n, k, budge
 	$(BIN)/python -m benchmarks.compare full
 	@$(BIN)/python -m benchmarks.performance --results build/bench --page build/bench/performance.md
 
-ui: $(READY)          ## Prefect server, its UI and one served deployment
-	@$(BIN)/gemmflow ui
+soak: $(READY)        ## half an hour of mixed jobs with faults, on workers that outlive them: is anything lost, does memory grow
+	$(BIN)/python -m benchmarks.soak --minutes 30
+
+ui: $(READY)          ## Prefect server, its UI, every flow served and a few sample runs (SAMPLES=no: none)
+	@$(BIN)/gemmflow ui $(if $(filter no,$(SAMPLES)),,--samples)
 
 clean:                ## remove the environment and what tools left
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis demo

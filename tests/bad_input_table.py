@@ -291,7 +291,6 @@ VALUES = [
     Row("clean where there is no folder", "clean no/C.zarr", 2, ("/no does not exist", "check the path")),
     Row("clean without OUT", "clean", 2, ("Missing argument", "OUT")),
     Row("info of a result without a manifest", "info A.zarr", 2, ("A.zarr has no manifest",), old_result),
-    Row("a batch with a page", "batch j.yaml --html r.html", 2, ("No such option", "--html")),
     Row("a demo in too little memory", "demo --memory 100MiB", 2, ("100 MiB", "the demo needs 384 MiB or more")),
 ]
 
@@ -302,8 +301,9 @@ BATCHES = [
     Row("binary", "batch A.zarr/c/0/0", 2, ("A.zarr/c/0/0 is no YAML",)),
     Row("empty", "batch j.yaml", 2, ("j.yaml is no list of jobs", "- {a: A.zarr"), lambda w: w.text("j.yaml", "")),
     Row("one job, not a list", "batch j.yaml", 2, ("no list of jobs", "- {a: A.zarr"), lambda w: w.text("j.yaml", "a: A.zarr")),
-    Row("a list of words", "batch j.yaml", 2, ("entry 1 is 'A.zarr'", "a, b and out"), lambda w: w.text("j.yaml", "- A.zarr")),
+    Row("a list of words", "batch j.yaml", 2, ("job 1: 'A.zarr' is no job", "a, b and out"), lambda w: w.text("j.yaml", "- A.zarr")),
     Row("empty list", "batch j.yaml", 2, ("no list of jobs",), lambda w: w.text("j.yaml", "[]")),
+    Row("a time that is none", "batch j.yaml --scheduled soon", 2, ("scheduled is 'soon'", "2026-01-31T03:00")),
 ]
 
 BATCH_ENTRIES = [
@@ -311,6 +311,9 @@ BATCH_ENTRIES = [
     ("missing field", "{a: A.zarr, b: B.zarr}", "out is missing"),
     ("a number for a path", "{a: 3, b: B.zarr, out: C}", "a: input should be a valid string, not 3"),
     ("missing input", "{a: no.zarr, b: B.zarr, out: C}", "no.zarr does not exist"),
+    ("unknown name", "{a: A.zarr, b: B.zarr, out: 'C-{day}'}", "out: {day} is no name: write {scheduled:%Y-%m-%d}"),
+    ("output of another", "{a: A.zarr, b: B.zarr, out: ./x/../D.zarr}", "is the output of job 1"),
+    ("input that comes later", "{a: D.zarr, b: B.zarr, out: C}", "D.zarr is the output of job 2, which comes later"),
 ]
 
 READING = [
@@ -321,7 +324,7 @@ READING = [
         ("A holds nan at [3, 1] (chunk 1, 0) of", "A.zarr", "--allow-nonfinite"),
         lambda w: w.put("A.zarr", (3, 1), NAN),
     ),
-    Row("NaN in X", "gram A.zarr C.zarr", 1, ("holds nan at [3, 1]", "A.zarr", "--allow-"), lambda w: w.put("A.zarr", (3, 1), NAN)),
+    Row("NaN in X", "gram A.zarr C.zarr", 1, ("A holds nan at [3, 1]", "A.zarr", "--allow-"), lambda w: w.put("A.zarr", (3, 1), NAN)),
     Row("infinity in B", MULTIPLY, 1, ("B holds -inf at [0, 4] (chunk 0, 2) of", "B.zarr"), lambda w: w.put("B.zarr", (0, 4), -INF)),
     Row(
         "NaN in A transposed",

@@ -4,11 +4,14 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
 
 from tests.object_fixtures import flaky, s3, s3_server, s3_settings
 
 __all__ = ["flaky", "s3", "s3_server", "s3_settings"]
 
+settings.register_profile("gemmflow", deadline=None)  # a busy machine is no failure; pytest limits the time of each test
+settings.load_profile("gemmflow")
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, also by every process that a test starts
 
 

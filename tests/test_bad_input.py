@@ -24,8 +24,10 @@ import zarr
 import flows.cli
 import flows.pool
 from tasks import clusters
-from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.cluster import Cluster
+from tasks.clusters import ClusterSpec, open_cluster
 from tasks.hardware import cache_folder, host_fingerprint, remember
+from tests.bad_input_plans import PLANS
 from tests.bad_input_table import BATCH_ENTRIES, BATCHES, HEADERS, MULTIPLY, PLACES, READING, VALUES, Row, impatient
 from tests.bad_input_world import World
 from tests.tasks import machines
@@ -99,7 +101,7 @@ def without_prefect(line: str) -> str:
     return line.replace("multiply ", "multiply --direct ", 1) if line.startswith("multiply ") else line
 
 
-@named([*HEADERS, *PLACES, *VALUES, *BATCHES])
+@named([*HEADERS, *PLACES, *VALUES, *BATCHES, *PLANS])
 def test_found_before_the_run_nothing_is_written(row: Row, shared: World, capfd: pytest.CaptureFixture[str]) -> None:
     row.prepare(shared)
     before = shared.listing()
@@ -110,26 +112,38 @@ def test_found_before_the_run_nothing_is_written(row: Row, shared: World, capfd:
     assert shared.listing() == before
 
 
+DAMAGED = ("corrupt chunk", "flipped bit", "truncated chunk", "chunk of no bytes", "chunk is a folder", "corrupt shard")
+"""What may be mended, so that the same command goes on."""
+
+FINISHED = ("product too large for a norm", "values too small for a norm")
+"""What is found when every tile is there."""
+
+
 @named(READING)
-def test_found_while_reading_staging_is_kept_and_named(row: Row, shared: World, capfd: pytest.CaptureFixture[str]) -> None:
+def test_found_while_reading_staging_is_kept_where_there_is_something_to_go_on_with(
+    row: Row, shared: World, capfd: pytest.CaptureFixture[str]
+) -> None:
     row.prepare(shared)
     before = shared.listing()
     assert run(f"{row.line} --direct --quiet") == row.code
     line = check(row, capfd.readouterr().err)
     left = [path for path in shared.folder.iterdir() if path.name not in before]
-    assert len(left) == 1 and left[0].name == "C.zarr.gemmflow"
-    assert str(left[0]) in line
-    assert {name: content for name, content in shared.listing().items() if name.split("/")[0] != left[0].name} == before
+    assert [path.name for path in left] == ["C.zarr.gemmflow"] * (row.what in DAMAGED + FINISHED)
+    assert all(str(path) in line for path in left) if left else "C.zarr.gemmflow" not in line
+    assert {name: content for name, content in shared.listing().items() if not name.startswith("C.zarr.gemmflow")} == before
 
 
 @pytest.mark.parametrize(("entry", "says"), [case[1:] for case in BATCH_ENTRIES], ids=[case[0] for case in BATCH_ENTRIES])
-def test_a_bad_entry_of_a_batch_is_reported_and_stops_no_other(entry: str, says: str, shared: World, capfd) -> None:
-    shared.text("j.yaml", f"- {entry}\n- {{a: A.zarr, b: B.zarr, out: D.zarr}}\n")
+def test_a_bad_entry_of_a_batch_is_found_before_anything_runs(entry: str, says: str, shared: World, capfd) -> None:
+    good = "- {a: A.zarr, b: B.zarr, out: D.zarr}"
+    shared.text("j.yaml", "\n".join([f"- {entry}", good] if "later" in says else [good, f"- {entry}"]))
+    before = shared.listing()
     assert run("batch j.yaml --direct") == 2
-    output = capfd.readouterr().out
-    assert says in output
-    assert "1 of 2 jobs done" in output
-    assert zarr.open_array(shared.folder / "D.zarr").shape == (6, 5)
+    output, errors = capfd.readouterr()
+    number = 1 if "later" in says else 2
+    assert output == "" and errors.startswith(f"gemmflow: j.yaml: job {number}: ") and says in errors
+    assert errors.count("\n") == 1
+    assert shared.listing() == before
 
 
 def test_allowed_nonfinite_values_are_listed_by_row_and_column(shared: World, capfd) -> None:

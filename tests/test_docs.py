@@ -8,25 +8,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from benchmarks import hostile
+from tasks.cluster_file import ClusterFile
 from tasks.ladder import ARITHMETICS
+from tasks.plan import TileShape
 from tasks.precision import PROBES
 from tasks.probes import inflation
 from tasks.proof import HALF_OF_THE_DOUBT, MOST_TIMES
 from tasks.tails import false_alarms, row_limit, single_limit
+from tasks.walk import Walk
+from tests.documents import blocks, commands, pages
 from tests.tasks.hostile import HOSTILE
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+README = ROOT / "README.md"
 
 
 def test_the_python_blocks_of_the_readme_run(tmp_path):
-    program = "\n".join(blocks("python"))
+    program = "\n".join(block.text for block in blocks(README) if block.language == "python")
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
@@ -35,16 +36,17 @@ def test_the_python_blocks_of_the_readme_run(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_shell_lines_of_the_readme_run(tmp_path):
     import zarr
 
     rng = np.random.default_rng(0)
     for name in "ABX":
         zarr.create_array(tmp_path / f"{name}.zarr", shape=(300, 300), chunks=(100, 100), dtype="float32")[:] = rng.random((300, 300))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GEMMFLOW_KEY_PAYROLL_2026": "ab" * 32}
-    for line in "".join(blocks("sh")).splitlines():
-        arguments = line.partition("#")[0].split()
-        assert arguments[0] == "gemmflow"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for line in (line for line in commands(README) if line.run):
+        assert line.gemmflow, line
+        arguments = ["gemmflow", *line.gemmflow]
         more = ["--direct", "--yes"] if arguments[1] in ("multiply", "gram") else []
         command = [sys.executable, "-m", "flows", *arguments[1:], *more]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
@@ -52,15 +54,45 @@ def test_the_shell_lines_of_the_readme_run(tmp_path):
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
+def test_the_cluster_file_of_the_documents_is_one():
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/clusters.md").read_text(), re.DOTALL)
+    assert ClusterFile.model_validate(yaml.safe_load(text)).wait.workers == 16
+
+
+def anchors(document: Path) -> set[str]:
+    """What GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.*)", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_link_of_the_documents_leads_somewhere():
-    for document in (
-        ROOT / "README.md",
-        *(ROOT / "docs").glob("*.md"),
-        *(ROOT / "benchmarks").glob("*.md"),
-        *(ROOT / "deployments").glob("*.md"),
-    ):
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    for document in (*pages(), *(ROOT / "benchmarks").glob("*.md")):
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", document.read_text()):
+            place = document.parent / target if target else document
+            assert place.exists(), f"{document.name} links to {target}"
+            assert not anchor or anchor in anchors(place), f"{document.name} links to {target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", ["promises", "limits"])
+def test_every_test_that_a_page_names_exists(page):
+    text, file = (ROOT / f"docs/{page}.md").read_text(), ""
+    for named, name in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", text):
+        file = named or file
+        assert (ROOT / file).is_file(), file
+        assert not name or f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
+
+
+def test_every_promise_has_its_test():
+    rows = re.findall(r"^\| (?!--|promise|what).*\|$", (ROOT / "docs/promises.md").read_text(), re.MULTILINE)
+    assert len(rows) > 30 and all("`tests/" in row for row in rows)
+
+
+def test_the_walk_is_drawn_as_it_is():
+    drawn = re.findall(r"^ +A[₀₁₂]  │(.*)│", (ROOT / "docs/how-it-works.md").read_text(), re.MULTILINE)
+    walk = Walk((3, 4, 4), TileShape(1, 1, 1), (3, 4, 4), "A")
+    places = {int(place): (row, col) for row, line in enumerate(drawn) for col, place in enumerate(re.findall(r"\d+", line))}
+    assert places == {index: walk.place(index) for index in range(len(walk))}
+    assert walk.runs(2) == [range(6), range(6, 12)]
 
 
 @pytest.mark.parametrize(("name", "shown"), [("float64", "5.97e-8"), ("float32", "4.89e-4"), ("bfloat16", "1.23e-2")])
@@ -105,7 +137,7 @@ def test_the_limits_in_the_table_are_the_formulas(rows):
     assert line in (ROOT / "docs" / "verification.md").read_text()
 
 
-def test_the_exact_ranges_in_the_readme():
+def test_the_exact_ranges_in_the_text_on_results():
     row = ARITHMETICS["float64"]
     assert row.exact_for(5 * 10**11, ("int8", "int8"))
     assert row.exact_for(8 * 10**6, ("int16", "int16"))

@@ -7,7 +7,8 @@ import pytest
 import flows.cli
 import flows.pool
 from tasks import resume
-from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.cluster import Cluster
+from tasks.clusters import ClusterSpec, open_cluster
 from tests.faults.lab import Lab
 from tests.faults.site import sitecustomize
 from tests.faults.world import World

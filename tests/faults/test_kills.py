@@ -24,8 +24,10 @@ import psutil
 import pytest
 
 from flows import upkeep
+from tasks import tls
 from tasks.checkup import Ask
-from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.cluster import Cluster
+from tasks.clusters import ClusterSpec, open_cluster
 from tasks.drive import WINDOW
 from tests.faults.world import SITE, TILES, WORKERS, Done, World
 from tests.flows.processes import Command, wait_until
@@ -73,11 +75,15 @@ def empty(world: World) -> None:
 
 @pytest.fixture(scope="module")
 def held(truth: Truth) -> Iterator[Cluster]:
-    """Workers that outlive their drivers, as on a cluster of somebody else's."""
+    """Workers that outlive their drivers, as on a cluster of somebody else's; every command has the certificates that it needs."""
     world = truth.world
     path = {"PYTHONPATH": str(SITE), "GEMMFLOW_FAULTS": str(world.faults), "TMPDIR": str(world.scratch)}
-    with mock.patch.dict(os.environ, path), open_cluster(ClusterSpec("local", WORKERS, 1)) as opened:
-        yield opened
+    tls.make(world.folder / "tls")
+    with mock.patch.dict(os.environ, {tls.TLS: str(world.folder / "tls")}):
+        with mock.patch.dict(os.environ, path):
+            opened = open_cluster(ClusterSpec("local", WORKERS, 1))
+        with opened:
+            yield opened
 
 
 def check(truth: Truth, kills: int, runs: int = 1) -> None:

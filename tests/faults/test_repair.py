@@ -10,7 +10,7 @@ from flows import upkeep
 from storage import OutputSpec, create_staging, discard, open_result
 from storage.assess import assess
 from tasks import repair as mending
-from tasks.clusters import Cluster
+from tasks.cluster import Cluster
 from tests.faults.lab import Lab
 from tests.faults.world import World
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import zarr
 
-from tasks.clusters import Cluster
+from tasks.cluster import Cluster
 from tests.faults.lab import Lab
 from tests.faults.world import World
 from tests.flows.processes import wait_until

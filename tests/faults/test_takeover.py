@@ -37,6 +37,7 @@ def sound(world: World) -> bool:
     return upkeep.verify(world.out, Ask(full=True)).sound and world.beside() == []
 
 
+@pytest.mark.alone
 def test_a_killed_driver_is_gone_on_with_at_once(processes: World) -> None:
     before = processes.killed(tiles=20)
     run_id, epoch = processes.staging.name.split(".")

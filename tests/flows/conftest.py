@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.samples import Sample, write_sample
+from storage.lease import require_free
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,9 @@ def small_inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     write_sample(folder / "A.zarr", Sample((4, 5), 1))
     write_sample(folder / "B.zarr", Sample((5, 6), 2))
     return folder / "A.zarr", folder / "B.zarr"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stands still for half a second is dead: for tests of what follows, not of how long that takes."""
+    monkeypatch.setattr(require_free, "__defaults__", (0.5,))

@@ -19,12 +19,14 @@ class Command:
     arguments: list[str]
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    module: str = "flows"
+    """Or another one that is run with `python -m`."""
 
     def __post_init__(self) -> None:
         self.mark = uuid.uuid4().hex
         self.started = time.time()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flows", *self.arguments],
+            [sys.executable, "-m", self.module, *self.arguments],
             env=os.environ | {"GEMMFLOW_MARK": self.mark} | self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -61,3 +63,12 @@ def wait_until(condition: Callable[[], object], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def cold_home(folder: Path, warm_cache: Path) -> Path:
+    """A cache where this machine is measured, and Prefect was never started."""
+    cold = folder / "cold"
+    cold.mkdir()
+    for calibration in warm_cache.glob("calibration-*"):
+        (cold / calibration.name).write_bytes(calibration.read_bytes())
+    return cold

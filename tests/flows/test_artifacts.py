@@ -31,6 +31,24 @@ def test_the_bar_moves_at_most_once_a_second_and_for_the_last_tile(monkeypatch: 
     assert {identity for identity, _ in shown[1:]} == {key}
 
 
+@pytest.mark.parametrize("took", [0.005, 0.02, 0.3])
+def test_the_bar_takes_a_hundredth_of_the_run_at_most(took: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, shown = [100.0], []
+
+    def show(share: float, **_: object) -> None:
+        shown.append(share)
+        clock[0] += took
+
+    monkeypatch.setattr(artifacts.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(artifacts, "create_progress_artifact", show)
+    bar = ProgressArtifact("4x5x6 float32", lambda kind, message: message())
+    for tiles in range(1, 10_001):
+        clock[0] += 0.01
+        bar(after(tiles, 10_000))
+    assert took * (len(shown) - 2) <= 0.01 * (clock[0] - 100.0)  # but for the first and the last
+    assert shown[-1] == 100
+
+
 def test_a_server_that_is_gone_costs_the_picture_not_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no server")
@@ -47,7 +65,7 @@ def test_a_server_that_is_gone_costs_the_picture_not_the_run(monkeypatch: pytest
     assert multiply(made.run, None, seen.append) is made.outcome
     assert seen == [after(1)]
     for sender in senders:
-        sender.settle()
+        sender.end()
 
 
 def test_a_server_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +78,7 @@ def test_a_server_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -
     with_progress(lambda run, cluster, observe: [observe(after(tiles)) for tiles in range(1, 101)], sender)(made.run, None, lambda _: None)
     with_report(lambda *_: made, sender)(made.run, made.outcome, made.certificate, made.stored, made.clock)
     assert 0.2 <= time.monotonic() - started < 2
+    sender.end()
     answer.set()
     assert asked == ["create_table_artifact"]
 

@@ -34,7 +34,9 @@ COMMANDS = [
     "clean",
     "calibrate",
     "serve",
+    "deploy",
     "ui",
+    "mcp",
 ]
 
 
@@ -69,13 +71,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("multiply a b c --workers many", "'many'"),
         ("multiply a b c --alpha x", "'x'"),
         ("ui --port x", "'x'"),
-        ("analyze a", "Missing argument 'B'"),
+        ("analyze a", "B missing"),
+        ("analyze", "A and B missing: give A and B, or --shape M,K,N"),
         ("multiply a b c --json /no/such/folder/x.json", "/no/such/folder does not exist"),
         ("multiply a b c --html /no/such/folder/x.html", "/no/such/folder does not exist"),
         ("batch /no/such/file.yaml", "cannot be read"),
         ("info /no/such/result", "/no/such/result"),
         ("verify /no/such/result", "/no/such/result"),
         ("ui --port 0", "port"),
+        ("deploy --file /no/such/file.yaml", "cannot be read"),
         ("demo --memory 1MiB", "memory"),
     ],
 )
@@ -159,21 +163,27 @@ def test_a_signal_while_a_command_ends_is_one_line(monkeypatch: pytest.MonkeyPat
     assert len(calls) == 2
 
 
-def test_a_batch_ends_with_what_is_raised_after_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def batch_file(folder: Path, inputs: tuple[Path, Path], *outs: str) -> str:
+    a, b = map(str, inputs)
+    (folder / "jobs.yaml").write_text(yaml.safe_dump([{"a": a, "b": b, "out": out} for out in outs]))
+    return str(folder / "jobs.yaml")
+
+
+def test_a_batch_ends_with_what_is_raised_after_a_signal(
+    tmp_path: Path, small_inputs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[str] = []
 
-    def interrupt(job, *_: object) -> None:
-        started.append(job.out)
+    def interrupt(entry) -> None:
+        started.append(entry.job.out)
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
         except BaseException as stop:
             raise ValueError("wrapped") from stop
 
-    monkeypatch.setattr(batch_module, "run_job", interrupt)
-    file = tmp_path / "jobs.yaml"
-    file.write_text(yaml.safe_dump([{"a": "A", "b": "B", "out": out} for out in ("one", "two")]))
-    assert run(["batch", str(file)]) == 130
+    monkeypatch.setattr(batch_module, "run_planned_once", interrupt)
+    assert run(["batch", batch_file(tmp_path, small_inputs, "one", "two"), "--direct"]) == 130
     assert len(started) == 1
 
 
@@ -205,20 +215,43 @@ def test_the_report_goes_where_it_is_asked_to(tmp_path: Path, monkeypatch: pytes
 
 
 def test_batch_shows_a_summary_and_ends_with_the_worst_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, small_inputs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run_job(job, *_: object) -> object:
-        if job.out.endswith("bad"):
+    def compute(entry) -> object:
+        if entry.job.out.endswith("bad"):
             raise Refused("memory is too small")
         return report(Scene(grid=(2, 2)))
 
-    monkeypatch.setattr(batch_module, "run_job", run_job)
-    file = tmp_path / "jobs.yaml"
-    file.write_text(yaml.safe_dump([{"a": "A", "b": "B", "out": out} for out in ("good", "bad", "fine")]))
-    assert run(["batch", str(file)]) == 3
+    monkeypatch.setattr(batch_module, "run_planned_once", compute)
+    file = batch_file(tmp_path, small_inputs, "good", "bad", "fine")
+    assert run(["batch", file, "--direct"]) == 3
     assert "2 of 3 jobs done" in capsys.readouterr().out
-    assert run(["batch", str(file), "--json", "-"]) == 3
+    assert run(["batch", file, "--direct", "--json", "-"]) == 3
     assert json.loads(capsys.readouterr().out)["done"] == 2
+    assert run(["batch", file, "--direct", "--quiet"]) == 3
+    assert capsys.readouterr() == ("", f"gemmflow: 1 job of 3 failed: {tmp_path}/bad: memory is too small\n")
+
+
+def test_every_problem_of_a_batch_is_a_line_and_nothing_runs(
+    tmp_path: Path, small_inputs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_run, "run_batch", lambda *_: pytest.fail("a job ran"))
+    file = batch_file(tmp_path, small_inputs, "one", "./one", "{day}", "two")
+    assert run(["batch", file, "--json", str(tmp_path / "r.json")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and not (tmp_path / "r.json").exists()
+    lines = captured.err.splitlines()
+    assert [line.startswith(f"gemmflow: {file}: job {number}: out: ") for line, number in zip(lines, (2, 3), strict=True)] == [True, True]
+
+
+def test_a_batch_is_scheduled_for_another_time(
+    tmp_path: Path, small_inputs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(batch_module, "run_planned_once", lambda entry: started.append(entry.job.out) or report(Scene(grid=(2, 2))))
+    file = batch_file(tmp_path, small_inputs, "C-{scheduled:%Y-%m-%d}")
+    assert run(["batch", file, "--scheduled", "2026-01-31T03:00", "--quiet", "--direct"]) == 0
+    assert started == [str(tmp_path / "C-2026-01-31")]
 
 
 def test_a_long_run_is_confirmed_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.chores import DAYS
 from flows.cli import run
-from flows.cli_results import lines
+from flows.cli_results import foreseen, lines
 from flows.samples import Sample
 from storage import Start, certify, create_seal, create_staging, publish, write_block
 from storage import seal as seal_module
+from tests.storage.test_stale import staging
 from tests.tasks.builders import Scene, report
 
 
@@ -37,6 +39,16 @@ def test_info_shows_the_certificate_and_the_manifest(result: Path, capsys: pytes
     said = json.loads(capsys.readouterr().out)
     assert said["plan"]["shape"] == [6, 5, 6] and said["manifest"]["root"] == said["root"]
     assert [chunk["key"] for chunk in said["manifest"]["chunks"]][:2] == ["c/0/0", "c/0/1"]
+
+
+def test_info_sets_predicted_beside_measured() -> None:
+    predicted = {"seconds": 10.0, "lanes": {"read": 1.0}, "memory_items": {"slabs": 1}}
+    measured = {"seconds": 12.0, "lanes": {"read": 2.0}, "tiles_resumed": 0}
+    assert foreseen(predicted, measured) == {
+        "predicted": {"seconds": 10.0, "lanes": {"read": 1.0}},
+        "measured": measured,
+    }
+    assert foreseen(predicted, None) == foreseen(None, measured) == {}, "results of before say one or none"
 
 
 @pytest.mark.parametrize("full", [[], ["--full"]])
@@ -78,6 +90,18 @@ def test_a_result_that_does_not_say_how_it_was_made_cannot_be_repaired(result: P
     (result / "c/0/0").unlink()
     assert run(["repair", str(result)]) == 2
     assert "does not say how it was made" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("impatient")
+def test_clean_of_a_folder_spares_what_is_young(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, young = (tmp_path / name for name in ("old.zarr", "young.zarr"))
+    staging(old, age=8 * DAYS)
+    staging(young, age=1 * DAYS)
+    assert run(["clean", str(tmp_path), "--days", "7", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"schema": 1, "removed": [f"{old}.gemmflow"], "kept": [str(young)]}
+    assert run(["clean", str(young), "--days", "7"]) == 0
+    assert capsys.readouterr().out.strip() == f"kept {young}"
+    assert run(["clean", str(tmp_path), "--days", "-1"]) == 2
 
 
 def test_clean_removes_what_an_unfinished_run_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

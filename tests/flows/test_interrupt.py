@@ -44,6 +44,7 @@ def to_terminal(command: Command, number: int) -> None:
     os.killpg(command.process.pid, number)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("mode", ["prefect", "direct"])
@@ -72,10 +73,11 @@ def test_kill_9_leaves_no_process(start: Start, tmp_path: Path) -> None:
     wait_until(lambda: moments(tmp_path)["multiplying"](command), 60)
     assert len(command.family()) > 2
     command.process.kill()
-    wait_until(lambda: command.family() == [], 10)
+    wait_until(lambda: command.family() == [], 20)
     assert not (tmp_path / "C.zarr").exists()
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_second_signal_ends_at_once(start: Start, tmp_path: Path) -> None:
     command = start("--direct")

@@ -9,7 +9,10 @@ import pytest
 HEAVY = ("prefect", "distributed", "torch", "matplotlib", "scipy")
 
 
-@pytest.mark.parametrize("module", ["flows", "flows.cli", "flows.engine", "flows.batch", "flows.demo", "flows.serve", "flows.watching"])
+MODULES = ("batch", "cli", "deploy", "demo", "engine", "gpu", "prefect_file", "serve", "upkeep", "watching")
+
+
+@pytest.mark.parametrize("module", ["flows", *(f"flows.{name}" for name in MODULES)])
 def test_imports_nothing_heavy(module: str) -> None:
     program = f"import json, sys, {module}; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

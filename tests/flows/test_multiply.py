@@ -7,7 +7,9 @@ from flows.multiply import run_stages
 from flows.session import Session, open_session
 from tasks.errors import NotCertified
 from tasks.job import make_job
+from tasks.outcome import Progress
 from tests.flows.fakes import FakeClusters, stages
+from tests.tasks.builders import report
 
 ORDER = ["survey", "measure", "plan", "prepare", "multiply", "verify", "publish", "report"]
 JOB = make_job(a="/data/users.zarr", b="/data/items.zarr", out="/data/scores.zarr")
@@ -38,28 +40,28 @@ def test_a_product_that_misses_its_error_is_not_published() -> None:
 
 
 def test_the_observers_of_the_session_see_the_progress() -> None:
-    seen: list[object] = []
+    seen, tile = [], Progress(1, 2, 1.0, 2.0, 0, seconds=1.0, seconds_left=1.0)
 
     def multiply(_run: object, _cluster: object, observe) -> object:
-        observe("a tile")
-        return None
+        observe(tile)
+        return report().outcome
 
     with open_session(Session(observers=(seen.append,))):
         run_stages(JOB, stages(multiply=multiply))
-    assert seen == ["a tile"]
+    assert seen == [tile]
 
 
 def test_the_clock_splits_the_time_of_each_run_at_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     clocks = []
     monkeypatch.setattr("tasks.diary.note", lambda report: None)  # clocks are no reports
 
-    def report(*parts) -> object:
+    def only_clock(*parts) -> object:
         clocks.append(parts[-1])
         return parts[-1]
 
     with open_session(Session(started=1_900_000_000.0 - 5)):
-        run_stages(JOB, stages(report=report))
-        run_stages(JOB, stages(report=report))
+        run_stages(JOB, stages(report=only_clock))
+        run_stages(JOB, stages(report=only_clock))
     assert clocks[0].startup_seconds == pytest.approx(5)
     assert clocks[0].seconds == pytest.approx(time.time() - 1_900_000_000.0, abs=5)
     assert clocks[1].startup_seconds == pytest.approx(1_900_000_000.0 - time.time(), abs=5)

@@ -5,7 +5,7 @@ import typer
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from flows.options import METAVARS, Group, Manner, command
+from flows.options import METAVARS, Group, Manner, Shown, command
 from tasks.errors import BadInput
 from tasks.job import Job
 
@@ -78,9 +78,24 @@ def test_an_optional_argument_is_completed() -> None:
 
 
 def test_metavars_name_fields_that_exist() -> None:
-    from flows.cli_host import Pages
+    from flows.analyze_question import Subject, Wanted
+    from flows.batch import BatchRun
+    from flows.cli_agents import Agents
+    from flows.cli_host import Described, Pages
     from flows.cli_results import Rewrapping
     from flows.demo import DemoSize
 
-    known = {*Job.model_fields, *Manner.model_fields, *Pages.model_fields, *DemoSize.model_fields, *Rewrapping.model_fields}
+    known = {
+        *BatchRun.model_fields,
+        *Job.model_fields,
+        *Manner.model_fields,
+        *Shown.model_fields,
+        *Pages.model_fields,
+        *Described.model_fields,
+        *DemoSize.model_fields,
+        *Rewrapping.model_fields,
+        *Agents.model_fields,
+        *Subject.model_fields,
+        *Wanted.model_fields,
+    }
     assert set(METAVARS) <= known

@@ -1,3 +1,4 @@
+import signal
 import threading
 import time
 
@@ -96,3 +97,31 @@ def test_closing_does_not_wait_for_workers_that_nobody_wants_any_more(monkeypatc
     began = time.monotonic()
     pool.close()
     assert time.monotonic() - began < 5
+
+
+def test_a_signal_while_workers_are_waited_for_leaves_nothing_half_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else this process ended before the opening thread had removed the workers' folder, with the keys of their certificates."""
+    waited, cleaned = threading.Event(), threading.Event()
+
+    def opening(spec: ClusterSpec, gate: Gate) -> FakeCluster:
+        del spec
+        waited.set()
+        while not gate._shut:
+            time.sleep(0.01)
+        time.sleep(0.3)  # until the workers have ended
+        cleaned.set()
+        raise WorkersLost("ended while it started")
+
+    def strike() -> None:
+        waited.wait()
+        time.sleep(0.2)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    monkeypatch.setattr(pool_module, "open_cluster", opening)
+    monkeypatch.setattr(pool_module, "preload", lambda: None)
+    pool = ClusterPool()
+    threading.Thread(target=strike).start()
+    with pytest.raises(KeyboardInterrupt), pool.cluster("local", plan()):
+        pass
+    pool.close()
+    assert cleaned.is_set()

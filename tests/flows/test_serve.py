@@ -3,50 +3,21 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from flows.serve import run_environment
+from flows.serve import SERVED, run_environment
 from storage import read_certificate
-from tasks.checkup import Ask
 from tasks.job import Job
+from tests.flows.prefect_api import copied, free_port, request, run_to_the_end
 from tests.flows.processes import Command, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
-PREFECT_YAML = ROOT / "deployments" / "prefect.yaml"
-
 pytestmark = pytest.mark.timeout(250)
-
-
-BUSY, TRIES = 503, 10
-
-
-def request(url: str, body: object = None) -> dict:
-    """Prefect's answer; it says 503 when its database is busy, and its clients ask again."""
-    data = None if body is None else json.dumps(body).encode()
-    for tries_left in reversed(range(TRIES)):
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=30) as answer:
-                return json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            if error.code != BUSY or not tries_left:
-                raise
-        time.sleep(1)
-    raise AssertionError
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +30,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, warm_cache: Path) -> Iterator[
     def serves() -> bool:
         assert command.process.poll() is None, command.end()
         try:
-            return bool(request(f"{url}/deployments/name/multiply/multiply"))
+            return bool(request(f"{url}/deployments/name/{SERVED[-1]}/{SERVED[-1]}"))
         except OSError:
             return False
 
@@ -73,11 +44,13 @@ def api(tmp_path_factory: pytest.TempPathFactory, warm_cache: Path) -> Iterator[
     command.clean()
 
 
-def run_to_the_end(api: str, deployment: dict, parameters: dict[str, object]) -> dict:
-    run = request(f"{api}/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters, "state": {"type": "SCHEDULED"}})
-    state = lambda: request(f"{api}/flow_runs/{run['id']}")["state_type"]  # noqa: E731
-    wait_until(lambda: state() in ("COMPLETED", "FAILED", "CRASHED"), 120)
-    return request(f"{api}/flow_runs/{run['id']}")
+@pytest.mark.slow
+@pytest.mark.server
+def test_every_flow_is_served_and_says_so(api: str) -> None:
+    deployments = request(f"{api}/deployments/filter", {})
+    served = {deployment["name"]: deployment["entrypoint"] for deployment in deployments if not deployment["work_pool_name"]}
+    assert served == {name: f"flows.workflow.{name}_flow" for name in SERVED}
+    assert set(SERVED) - set(served) <= {"batch"}
 
 
 @pytest.mark.slow
@@ -120,6 +93,33 @@ def test_a_scrub_fails_where_a_result_is_damaged_and_a_repair_mends_it(api: str,
 
 @pytest.mark.slow
 @pytest.mark.server
+def test_a_served_calibration_measures_and_a_served_cleaning_removes(api: str, tmp_path: Path, warm_cache: Path) -> None:
+    calibrate, clean = (request(f"{api}/deployments/name/{name}/{name}") for name in ("calibrate", "clean"))
+    (tmp_path / "C.zarr.gemmflow" / "run.1").mkdir(parents=True)
+    before = {path: path.stat().st_mtime_ns for path in warm_cache.glob("*.json")}
+    assert run_to_the_end(api, calibrate, {"measuring": {"cluster": "local"}})["state_type"] == "COMPLETED"
+    assert {path: path.stat().st_mtime_ns for path in warm_cache.glob("*.json")} != before
+    states = []
+    for days in (1, 0):
+        states.append(run_to_the_end(api, clean, {"place": str(tmp_path), "stale": {"days": days}})["state_type"])
+        states.append(str((tmp_path / "C.zarr.gemmflow").exists()))
+    assert states == ["COMPLETED", "True", "COMPLETED", "False"]
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_served_analysis_leaves_the_choice_as_a_table(api: str) -> None:
+    analyze = request(f"{api}/deployments/name/analyze/analyze")
+    run = run_to_the_end(api, analyze, {"subject": {"shape": [100_000, 1000, 100_000]}, "wanted": {"by": "time"}})
+    assert run["state_type"] == "COMPLETED"
+    artifacts = request(f"{api}/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}})
+    tables = {artifact["key"]: artifact["data"] for artifact in artifacts}
+    assert set(tables) == {"gemmflow-needs", "gemmflow-choice"}
+    assert len(json.loads(tables["gemmflow-choice"])) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.server
 def test_a_form_that_is_filled_in_wrongly_is_refused_by_the_server(api: str) -> None:
     deployment = request(f"{api}/deployments/name/multiply/multiply")
     for wrong in ({"a": "A"}, {"a": "A", "b": "B", "out": "C", "workers": 0}, {"a": "A", "b": "B", "out": "C", "speed": 9}):
@@ -131,43 +131,24 @@ def test_a_form_that_is_filled_in_wrongly_is_refused_by_the_server(api: str) -> 
 
 @pytest.mark.slow
 @pytest.mark.server
-def test_prefect_yaml_deploys_to_a_process_pool_and_a_worker_runs_it(
+def test_gemmflow_deploy_fills_a_process_pool_and_a_worker_runs_a_job(
     api: str, tmp_path: Path, warm_cache: Path, small_inputs: tuple[Path, Path]
 ) -> None:
     environment = {**run_environment(), "PREFECT_API_URL": api, "GEMMFLOW_CACHE": str(warm_cache), "PREFECT_HOME": str(tmp_path / "home")}
-    prefect(environment, "work-pool", "create", "gemmflow", "--type", "process")
-    prefect(environment, "--no-prompt", "deploy", "--prefect-file", str(PREFECT_YAML), "--all")
+    registered = subprocess.run(
+        [sys.executable, "-m", "flows", "deploy", "--file", str(copied(tmp_path)), "--quiet"], env=os.environ | environment, check=False
+    )
+    assert registered.returncode == 0
     deployment = request(f"{api}/deployments/name/multiply/multiply-pool")
     assert deployment["entrypoint"] == "flows.workflow.multiply_flow"
     assert [schedule["schedule"]["cron"] for schedule in deployment["schedules"]] == ["0 3 * * *"]
     out = tmp_path / "C.zarr"
-    with subprocess.Popen([sys.executable, "-m", "prefect", "worker", "start", "--pool", "gemmflow"], env=full(environment)) as worker:
+    with subprocess.Popen(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "gemmflow", "--limit", "1"], env=os.environ | environment
+    ) as worker:
         try:
             run = run_to_the_end(api, deployment, {"job": {"a": str(small_inputs[0]), "b": str(small_inputs[1]), "out": str(out)}})
         finally:
             worker.terminate()
     assert run["state_type"] == "COMPLETED"
     assert out.exists()
-
-
-def full(environment: dict[str, str]) -> dict[str, str]:
-    return os.environ | environment
-
-
-def prefect(environment: dict[str, str], *arguments: str) -> None:
-    answer = subprocess.run(
-        [sys.executable, "-m", "prefect", *arguments], env=full(environment), capture_output=True, text=True, check=False
-    )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-
-
-def test_prefect_yaml_names_flows_by_module_and_protects_the_import_path() -> None:
-    deployments = yaml.safe_load(PREFECT_YAML.read_text())["deployments"]
-    flows = [f"flows.workflow.{name}_flow" for name in ("multiply", "verify", "repair")]
-    assert [deployment["entrypoint"] for deployment in deployments] == flows
-    assert all(deployment["work_pool"]["job_variables"]["env"]["PYTHONSAFEPATH"] == "1" for deployment in deployments)
-    for deployment in deployments:
-        for schedule in deployment.get("schedules", []):
-            parameters = schedule["parameters"]
-            assert Job.model_validate(parameters["job"]) if "job" in parameters else Ask.model_validate(parameters["ask"])
-            assert schedule["active"] is False

@@ -27,6 +27,7 @@ time.sleep(100)
 """
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.server
 def test_a_server_answers_to_its_password_only_and_stops(warm_cache: Path) -> None:
@@ -54,7 +55,7 @@ def test_a_server_does_not_outlive_its_parent(warm_cache: Path, number: signal.S
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         os.kill(parent.pid, number)
-    wait_until(lambda: not psutil.pid_exists(pid), 5)
+    wait_until(lambda: not psutil.pid_exists(pid), 20)
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from flows import cli_run
 from flows.cli import run
 from flows.options import Manner
-from flows.show import check_places
+from flows.show import check_places, write_file
 from tasks.errors import BadInput
 from tests.tasks.builders import Scene, report
 
@@ -43,6 +43,16 @@ def test_a_reader_that_has_gone_is_no_failure(options: str) -> None:
 def test_a_reader_of_the_help_that_has_gone_is_no_failure() -> None:
     done = command('(sleep 0.1; RUN --help; echo "code $?" >&2) | true')
     assert done.stderr == "gemmflow: nobody reads standard output any more: not everything was shown\ncode 0\n"
+
+
+def test_what_the_terminal_cannot_show_is_no_failure() -> None:
+    done = command("PYTHONIOENCODING=ascii RUN")
+    assert done.returncode == 0 and "\\xb1" in done.stdout, done.stderr
+
+
+def test_a_page_holds_names_that_are_no_text(tmp_path: Path) -> None:
+    write_file(str(tmp_path / "page.html"), "<p>/data/\udcff")
+    assert (tmp_path / "page.html").read_text() == "<p>/data/\\udcff"
 
 
 def test_a_full_standard_output_is_one_line() -> None:

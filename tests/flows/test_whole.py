@@ -52,9 +52,10 @@ def test_batch_uses_one_cluster(
     a, b = map(str, small_inputs)
     jobs = [
         {"a": a, "b": b, "out": "C1.zarr", "memory": "1GiB"},
-        {"a": a, "b": a, "out": "C2.zarr"},
+        {"a": a, "b": b, "out": "C2.zarr"},
         {"a": a, "b": b, "out": "C3.zarr", "memory": "1GiB", "alpha": 2.0},
     ]
+    (tmp_path / "C2.zarr").mkdir()
     file = tmp_path / "jobs.yaml"
     file.write_text(yaml.safe_dump(jobs))
     assert run(["batch", str(file), "--direct", "--json", "-", "--quiet"]) == 2

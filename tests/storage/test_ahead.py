@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import zarr
 
-from storage import CorruptData, Matrix, open_matrix
+from storage import CorruptData, Matrix, open_matrix, zarr_thin
+from storage.files import FETCHED_BYTES, fetch_ahead
 
 SHAPE = (300, 400)
 SLICES = [(slice(0, 300), slice(0, 400)), (slice(7, 120), slice(0, 400))]
@@ -82,7 +83,26 @@ def test_whatever_is_read_was_asked_for(
     assert taken
     for name, spans in taken.items():
         for start, stop in spans:
-            assert any(first <= start and stop <= last for first, last in asked[name]), (name, start, stop)
+            assert any(first <= start and stop <= last for first, last in joined(asked[name])), (name, start, stop)
+
+
+def joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans that follow each other, as one."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if found and first <= found[-1][1]:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return found
+
+
+def test_no_request_is_larger_than_what_the_system_fetches_at_one(tmp_path: Path, asked: Spans) -> None:
+    """Of one request for 16 MiB Linux fetched 8, or 1.25 on a disk with the usual settings."""
+    npy(tmp_path, np.zeros((1000, 1000))).fetch_ahead(slice(0, 1000), slice(0, 1000))
+    (spans,) = asked.values()
+    assert len(spans) > 10 and max(last - first for first, last in spans) <= 1 << 19
+    assert joined(spans) == [(128, 128 + 8_000_000)]
 
 
 @pytest.mark.parametrize(("cols", "worth"), [(slice(100, 100 + 512), True), (slice(100, 100 + 511), False)])
@@ -90,6 +110,26 @@ def test_short_runs_of_a_file_are_not_worth_a_call_each(tmp_path: Path, asked: S
     matrix = npy(tmp_path, np.zeros((5, 2000)))
     matrix.fetch_ahead(slice(1, 4), cols)
     assert sum(map(len, asked.values())) == (3 if worth else 0)
+
+
+def test_a_large_file_is_asked_for_in_steps_that_no_system_cuts(tmp_path: Path, asked: Spans) -> None:
+    """Of one request Linux fetches as much as it would read ahead of the device by itself, and forgets the rest."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(3 * FETCHED_BYTES + 5))
+    with path.open("rb") as file:
+        for offset, nbytes, end in ((0, 0, 3 * FETCHED_BYTES + 5), (7, 2 * FETCHED_BYTES, 2 * FETCHED_BYTES + 7)):
+            asked.clear()
+            fetch_ahead(file.fileno(), offset, nbytes)
+            (spans,) = asked.values()
+            assert max(stop - start for start, stop in spans) <= FETCHED_BYTES
+            assert [*(start for start, _ in spans), end] == [offset, *(stop for _, stop in spans)]
+
+
+def test_a_large_shard_is_not_fetched_for_a_few_chunks(tmp_path: Path, asked: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = shards(tmp_path, np.ones(SHAPE))
+    monkeypatch.setattr(zarr_thin, "FETCHED_SHARD_BYTES", 64 * 100 * 8 - 1)
+    matrix.fetch_ahead(slice(0, 300), slice(0, 400))
+    assert not asked
 
 
 @pytest.mark.parametrize("store", [npy, chunks, shards])

@@ -5,6 +5,7 @@ import fcntl
 import os
 import tempfile
 import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from storage import behind as module
 from storage.behind import BLOCK_BYTES, BUFFER_BYTES, BUFFERS, PAST_THE_CACHE, WriteBehind, waiting_bytes
+from storage.pace import OTHER, Pace, Way, pace_of
 
 EDGES = [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, (BUFFERS + 1) * BUFFER_BYTES + 5]
 CONTENT = np.random.default_rng(0).bytes(max(EDGES))
@@ -98,11 +100,59 @@ def test_each_is_synced_before_it_appears(tmp_path: Path, monkeypatch: pytest.Mo
     assert events == [(what, str(number)) for number in range(3) for what in ("sync", "appears")]
 
 
-def test_what_need_not_be_durable_appears_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", OTHER)
+def test_what_need_not_be_durable_is_in_place_once_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Way) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: pytest.fail("synced"))
+    monkeypatch.setattr(Pace, "choose", lambda pace: way)
     with WriteBehind(durable=False) as behind:
         write(behind, tmp_path / "a", b"x")
-        assert [file.name for file in tmp_path.iterdir()] == ["a"]
+        behind.settle()
+        assert (tmp_path / "a").read_bytes() == b"x"
+
+
+def flags_of(file: module.Growing) -> int:
+    """Of the descriptor that a file is written through."""
+    inner = file._file
+    return fcntl.fcntl(inner.descriptor if isinstance(inner, module.Cached) else inner._descriptor, fcntl.F_GETFL)
+
+
+@pytest.mark.parametrize(("durable", "way", "past"), [(True, "cached", True), (False, "behind", True), (False, "cached", False)])
+def test_which_way_a_file_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool, way: Way, past: bool) -> None:
+    monkeypatch.setattr(Pace, "choose", lambda pace: way)
+    with WriteBehind(durable) as behind, behind.replacing(str(tmp_path / "a")) as file:
+        assert bool(flags_of(file) & PAST_THE_CACHE) is past
+
+
+def test_a_slow_disk_is_left_to_the_page_cache_and_now_and_then_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = os.pwrite, list[int]()
+
+    def slow(descriptor: int, view: memoryview, offset: int) -> int:
+        asked.append(len(view))
+        time.sleep(0.02)
+        return real(descriptor, view, offset)
+
+    monkeypatch.setattr(os, "pwrite", slow)
+    pace_of.cache_clear()
+    with WriteBehind(durable=False) as behind:
+        for number in range(20):
+            write(behind, tmp_path / str(number), CONTENT[: 2 * BUFFER_BYTES])
+            behind.settle()
+    pace_of.cache_clear()
+    assert 1 <= len(asked) // 2 <= 5
+    assert {file.read_bytes() == CONTENT[: 2 * BUFFER_BYTES] for file in tmp_path.iterdir()} == {True}
+
+
+@pytest.mark.parametrize("system", [{"open": refuse_to_open}, {"pwrite": refuse_to_write}], ids=str)
+def test_where_there_is_no_way_past_the_cache_it_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: dict) -> None:
+    for name, call in system.items():
+        monkeypatch.setattr(os, name, call)
+    pace_of.cache_clear()
+    with WriteBehind(durable=False) as behind:
+        write(behind, tmp_path / "a", b"x")
+        behind.settle()
+        pace = pace_of(tmp_path.stat().st_dev)
+        assert pace.choose() == "cached" and not pace.passes
+    pace_of.cache_clear()
 
 
 def test_no_more_waits_for_a_slow_disk_than_there_are_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

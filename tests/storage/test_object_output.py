@@ -1,12 +1,12 @@
 """Results on an object store: whole or absent, one writer, and what was recorded survives its writer."""
 
+import subprocess
+import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from storage import (
@@ -17,14 +17,13 @@ from storage import (
     Refused,
     TakenOver,
     Unreachable,
-    chunk_buffer_bytes,
+    hold_of,
     open_matrix,
     site_of,
 )
-from storage import object_lease as lease_module
 from storage.manifest import MANIFEST, Manifest
 from storage.object_journal import ObjectJournal, read_object_journal
-from storage.object_lease import ObjectLease, read_lease, require_free_lease
+from storage.object_lease import ObjectLease, require_free_lease
 from storage.object_output import (
     ObjectStaging,
     certify_objects,
@@ -40,7 +39,6 @@ from storage.object_output import (
 )
 from storage.objects import ObjectStore
 from storage.record import digest
-from tasks.resident import give_back_free_memory
 from tests.object_server import Fault, Proxy
 from tests.storage.conftest import CHUNKS, SHAPE
 
@@ -79,23 +77,31 @@ def test_a_result_is_absent_until_it_is_whole(s3: ObjectStore, values: np.ndarra
     assert is_published_object(s3, "run1") and not is_published_object(s3, "run2")
 
 
+WRITES_AND_MEASURES = """
+import sys
+import numpy as np
+from storage import OutputSpec, chunk_buffer_bytes
+from storage.object_output import create_object_staging, write_object_block
+from storage.objects import object_store
+from tasks.resident import forget_peak, give_back_free_memory, peak_resident_bytes, resident_bytes
+spec = OutputSpec((4000, 2000), "float32", (2048, 2048), sys.argv[2], remote=True)
+staging, _, _ = create_object_staging(object_store(sys.argv[1]), spec, "run1")
+block = np.random.default_rng(0).standard_normal((4000, 4000), np.float32)[:, ::2]
+write_object_block(staging, 0, 0, block)
+give_back_free_memory()
+forget_peak()
+before = resident_bytes()
+write_object_block(staging, 0, 0, block)
+print(spec.chunk_bytes, peak_resident_bytes() - before, chunk_buffer_bytes(spec))
+"""
+
+
 @pytest.mark.parametrize("codec", ["none", "blosc-lz4"])
 def test_a_block_takes_no_more_memory_than_is_planned(s3: ObjectStore, codec: str) -> None:
-    spec = OutputSpec((4000, 2000), "float32", (2048, 2048), codec, remote=True)
-    staging, _, _ = create_object_staging(s3, spec, "run1")
-    block = np.random.default_rng(0).standard_normal((4000, 4000), np.float32)[:, ::2]
-    write_object_block(staging, 0, 0, block)
-    with ThreadPoolExecutor(1) as pool:
-        give_back_free_memory()  # of other tests: what is used again would not be seen
-        before = resident()
-        writing = pool.submit(write_object_block, staging, 0, 0, block)
-        peak = max(resident() for _ in iter(writing.done, True))
-        writing.result()
-    assert spec.chunk_bytes < peak - before <= chunk_buffer_bytes(spec)
-
-
-def resident() -> int:
-    return psutil.Process().memory_info().rss
+    """In a process of its own: what other tests left free in the heap would be used again, and not be seen."""
+    done = subprocess.run([sys.executable, "-c", WRITES_AND_MEASURES, s3.url, codec], capture_output=True, check=True, text=True)
+    chunk, held, planned = map(int, done.stdout.split())
+    assert chunk // 2 < held <= planned  # a copy of it is seen
 
 
 def test_the_manifest_lies_in_the_result_and_the_root_stands_for_it(s3: ObjectStore, values: np.ndarray) -> None:
@@ -147,6 +153,16 @@ def test_what_was_recorded_is_not_computed_again(s3: ObjectStore, values: np.nda
     assert read(s3).tobytes() == values.tobytes()
 
 
+def test_partial_sums_that_are_kept_are_seen(s3: ObjectStore) -> None:
+    staging, lease, journal = create_object_staging(s3, SPEC, "run1", [{"kind": "run"}])
+    journal.close()
+    lease.release()
+    left = site_of(s3.url).left()
+    assert left is not None and not left.has_sums()
+    hold_of(staging, lease).keep_sum("0-0", b"x")
+    assert left.has_sums()
+
+
 def test_a_recorded_chunk_that_is_gone_or_short_is_computed_again(s3: ObjectStore, values: np.ndarray) -> None:
     staging, lease, _ = create_object_staging(s3, SPEC, "run1")
     records = write(staging, values)
@@ -174,65 +190,6 @@ def test_an_orphan_of_an_older_epoch_changes_nothing(s3: ObjectStore, values: np
     assert read_object_journal(staging.journal) == [{"kind": "run"}]
     finish(staging, lease, records)
     assert read(s3).tobytes() == values.tobytes()
-
-
-def test_an_old_driver_that_wakes_up_does_not_publish(s3: ObjectStore, values: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module, "HEARTBEAT_SECONDS", 3600.0)
-    old, old_lease, _ = create_object_staging(s3, SPEC, "run1")
-    records = write(old, values)
-    certify_objects(old, {}, records)
-    seen = read_lease(old.home)
-    assert seen is not None
-    staging, lease, _ = take_over_object_staging(s3, seen, SPEC)
-    monkeypatch.setattr(lease_module, "HEARTBEAT_SECONDS", -1.0)
-    with pytest.raises(TakenOver, match="taken over by another one"):
-        publish_objects(old, old_lease)
-    assert not list(s3.list()), "nothing was copied"
-    monkeypatch.setattr(lease_module, "HEARTBEAT_SECONDS", 3600.0)
-    finish(staging, lease, records)
-    assert read(s3).tobytes() == values.tobytes()
-
-
-def test_a_publish_that_was_cut_off_is_done_again(flaky: Flaky, values: np.ndarray) -> None:
-    store, proxy = flaky
-    staging, lease, _ = create_object_staging(store, SPEC, "run1")
-    records = write(staging, values)
-    certify_objects(staging, {}, records)
-    for requests in (1, 5, 9, 13, 15, 17):
-        proxy.fail(*[Fault()] * requests, *[Fault(status=403, code="AccessDenied")] * 40)
-        with pytest.raises(BadInput, match="is denied"):
-            publish_objects(staging, lease)
-        proxy.fail()
-        assert not store.holds("zarr.json")
-        check_object_out(store, overwrite=False)
-    publish_objects(staging, lease)
-    assert read(store).tobytes() == values.tobytes()
-
-
-def test_what_a_cut_off_publish_had_copied_is_cleaned(flaky: Flaky, values: np.ndarray) -> None:
-    store, proxy = flaky
-    staging, lease, journal = create_object_staging(store, SPEC, "run1")
-    journal.close()
-    certify_objects(staging, {}, write(staging, values))
-    store.put("c/9/9", b"somebody else's")
-    proxy.fail(*[Fault()] * 8, *[Fault(status=403, code="AccessDenied")] * 40)
-    with pytest.raises(BadInput, match="is denied"):
-        publish_objects(staging, lease)
-    proxy.fail()
-    assert len(list(store.list())) > 2
-    lease.release()
-    assert site_of(store.url).clean() == [home_of(store).url]
-    assert [listed.key for listed in store.list()] == ["c/9/9"] and not list(home_of(store).list())
-
-
-def test_an_out_that_appears_meanwhile_is_kept(s3: ObjectStore, values: np.ndarray) -> None:
-    staging, lease, _ = create_object_staging(s3, SPEC, "run1")
-    certify_objects(staging, {}, write(staging, values))
-    s3.put("zarr.json", b"another one's")
-    with pytest.raises(Refused, match="appeared during the run"):
-        publish_objects(staging, lease)
-    assert s3.read("zarr.json").content == b"another one's"
-    lease.release()
 
 
 def test_what_is_there_is_never_overwritten(s3: ObjectStore, values: np.ndarray) -> None:

@@ -111,11 +111,19 @@ def test_the_map_of_every_kind_of_array(tmp_path, form, share):
     assert len(pickle.dumps(matrix)) < 2500
 
 
-@pytest.mark.parametrize("fill", [1.0, np.nan, -0.0])
+@pytest.mark.parametrize("fill", [0.5, np.nan, -0.0])
 @pytest.mark.parametrize("form", ["v3", "v2", "v3-transposed"])
-def test_other_fill_values_are_no_zeros(tmp_path, form, fill):
-    write(tmp_path / "a", np.zeros(GRID, bool), form, fill)
-    assert occupied(open_matrix(tmp_path / "a")).occupancy is None
+def test_other_fill_values_are_no_zeros_and_are_not_read_either(tmp_path, form, fill):
+    held = np.random.default_rng(2).random(GRID) < 0.4
+    values = write(tmp_path / "a", held, form, fill)
+    matrix, edges = occupied(open_matrix(tmp_path / "a")), np.array([0, 4, 9, 17])
+    assert not matrix.occupancy.zero and (matrix.occupancy.held == held).all()
+    assert matrix.held(1, edges, (0, 4)).all() and matrix.blocks(edges, edges)[0].all()
+    out = np.empty(SHAPE, np.float32)
+    count = matrix.read_into(out, slice(0, 23), slice(0, 17))
+    assert out.tobytes() == values.tobytes()
+    assert count == matrix.decoded_bytes(slice(None), slice(None)) == held.sum() * matrix.chunk_bytes
+    assert matrix.blocks(np.array([0, 23]), np.array([0, 17]))[1].item() == count
 
 
 def test_results_and_plain_files_have_no_map(tmp_path, store):

@@ -173,17 +173,19 @@ def test_memory_for_parts_on_their_way_is_counted(both: tuple[Path, ObjectStore]
 
 
 READS_AND_MEASURES = """
-import resource, sys
+import sys
 import numpy as np
 from storage import open_matrix
 from storage.address import absolute
 import storage.zarr_header
+from tasks.resident import forget_peak, peak_resident_bytes, resident_bytes
 out = np.ones((1024, 4096), np.float32)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+forget_peak()
+before = resident_bytes()
 matrix = open_matrix(sys.argv[1])
 for _ in range(3):
     matrix.read_into(out, slice(0, 1024), slice(0, 4096))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, matrix.scratch_bytes)
+print(peak_resident_bytes() - before, matrix.scratch_bytes)
 """
 
 

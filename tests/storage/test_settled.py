@@ -3,11 +3,12 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,35 @@ import zarr
 from storage import CODECS, DiskFull, GemmflowError, OutputSpec, TakenOver, create_staging, declare_codec, read_settled, settle, settled
 from storage.sync import PARTIAL
 
-
-def settle_mine(path: Path, start: float) -> tuple[int, dict[str, object]]:
-    """What a worker does, at a moment that all workers share."""
+SETTLER = """
+import json, os, sys, time
+from pathlib import Path
+from storage import settle
+for line in sys.stdin:
+    path, start = json.loads(line)
     time.sleep(max(0.0, start - time.time()))
-    return os.getpid(), settle(path, lambda: {"codec": "none", "by": os.getpid()})
+    print(json.dumps(settle(Path(path), lambda: {"codec": "none", "by": os.getpid()})), flush=True)
+"""
+"""What a worker does, at moments that all workers share."""
+
+
+@pytest.fixture
+def settlers() -> Iterator[list["subprocess.Popen[str]"]]:
+    pipe = subprocess.PIPE
+    line = [sys.executable, "-c", SETTLER]
+    processes = [subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) for _ in range(8)]
+    yield processes
+    for process in processes:
+        process.communicate()
+
+
+def ask(processes: list["subprocess.Popen[str]"], path: Path, start: float) -> list[str]:
+    """Their answers, each a line of JSON."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps([str(path), start]) + "\n")
+        process.stdin.flush()
+    return [process.stdout.readline() for process in processes if process.stdout is not None]
 
 
 def test_what_was_settled_stays(tmp_path: Path) -> None:
@@ -32,17 +57,14 @@ def test_what_was_settled_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_settle_at_one_moment_agree(tmp_path: Path) -> None:
-    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
-        list(pool.map(abs, range(32)))  # every process is up
-        for attempt in range(12):
-            folder = tmp_path / str(attempt)
-            folder.mkdir()
-            answers = list(pool.map(partial(settle_mine, folder / "codec"), [time.time() + 0.05] * 8))
-            decisions = {json.dumps(decision) for _, decision in answers}
-            assert len(decisions) == 1
-            assert answers[0][1]["by"] in {pid for pid, _ in answers}
-            assert [path.name for path in folder.iterdir()] == ["codec"]
+def test_processes_that_settle_at_one_moment_agree(settlers: list["subprocess.Popen[str]"], tmp_path: Path) -> None:
+    ask(settlers, tmp_path / "codec", 0)  # every process is up
+    for attempt in range(12):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        (decision,) = set(ask(settlers, folder / "codec", time.time() + 0.05))
+        assert json.loads(decision)["by"] in {process.pid for process in settlers}
+        assert [path.name for path in folder.iterdir()] == ["codec"]
 
 
 @pytest.mark.parametrize("code", settled.NO_LINKS)

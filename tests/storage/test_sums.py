@@ -3,11 +3,28 @@
 import errno
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from storage import DiskFull, OutputSpec, Staging, Start, TakenOver, create_seal, create_staging
+from storage import (
+    CODECS,
+    DiskFull,
+    OutputSpec,
+    Staging,
+    Start,
+    TakenOver,
+    create_seal,
+    create_staging,
+    pack_numbers,
+    resolve_codec,
+    unpack_numbers,
+)
 from storage.sums import FOLDER, keep_sum, read_sum
 
 CONTENT = bytes(range(256)) * 40
@@ -81,3 +98,40 @@ def test_a_full_disk_is_said_and_leaves_nothing(staging: Staging, monkeypatch: p
     with pytest.raises(DiskFull):
         keep_sum(staging, "x", CONTENT)
     assert list(Path(staging.folder, FOLDER).iterdir()) == []
+
+
+INSTALLED = [name for name, codec in CODECS.items() if codec.installed]
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+@settings(deadline=None, max_examples=15)
+@given(values=arrays(st.sampled_from([np.float32, np.float64]), st.tuples(st.integers(1, 9), st.integers(1, 70))))
+def test_numbers_come_back_bit_for_bit_in_every_codec(name: str, values: np.ndarray) -> None:
+    """NaN with any payload, infinities and both zeros among them."""
+    target = np.empty_like(values)
+    content = pack_numbers(values, name)
+    assert unpack_numbers(content, target)
+    assert target.tobytes() == values.tobytes()
+    assert name.encode() in content[:64]
+    assert not unpack_numbers(content, np.empty((*values.shape, 2), values.dtype))
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("cut", [0, 3, 4, 5, 6, 12, -1])
+def test_numbers_that_are_torn_are_none(name: str, cut: int) -> None:
+    values = np.random.default_rng(0).standard_normal((40, 50))
+    assert not unpack_numbers(pack_numbers(values, name)[:cut], np.empty_like(values))
+
+
+def test_numbers_of_an_earlier_state_or_of_an_unknown_codec_are_none() -> None:
+    values = np.random.default_rng(0).standard_normal((40, 50))
+    assert not unpack_numbers(values.tobytes(), np.empty_like(values))
+    assert not unpack_numbers(pack_numbers(values, "zstd").replace(b"zstd", b"none", 1), np.empty_like(values))
+    assert not unpack_numbers(pack_numbers(values, "zstd").replace(b"zstd", b"zzzz", 1), np.empty_like(values))
+
+
+def test_numbers_in_a_codec_that_is_not_here_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.ones((4, 5), np.float32)
+    content = pack_numbers(values, "none").replace(b"\x04none", b"\x07missing", 1)
+    monkeypatch.setitem(CODECS, "missing", replace(resolve_codec("none"), name="missing", package="a_package_that_is_not_here"))
+    assert not unpack_numbers(content, np.empty_like(values))

@@ -73,6 +73,7 @@ def hardware(workers: int) -> Hardware:
         "decode": {"blosc-lz4": 2.1e9, "none": 5.5e9},
         "encode": {"blosc-lz4": 1.3e9, "none": 6e9},
         "write": 4.2e8,
+        "thin": {},
     }
     rates = Rates(**({field.name: 1e9 for field in fields(Rates)} | shown))
     layout = Layout(workers, 1, 172 * MIB, rates)

@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from tasks.clusters import Cluster
+from tasks.cluster import Cluster
 
 SCRIPT = """
 import asyncio, sys
 from distributed import Worker
+from distributed.security import Security
 
 async def main():
-    async with Worker(sys.argv[1], nthreads=1, host="127.0.0.1", memory_limit=0, local_directory=sys.argv[2]) as worker:
+    security = Security(require_encryption=True, tls_ca_file=sys.argv[3], tls_worker_cert=sys.argv[4], tls_worker_key=sys.argv[5])
+    fixed = dict(nthreads=1, host="127.0.0.1", memory_limit=0)
+    async with Worker(sys.argv[1], security=security, local_directory=sys.argv[2], **fixed) as worker:
         await worker.finished()
 
 asyncio.run(main())
@@ -26,7 +29,9 @@ asyncio.run(main())
 def foreign_worker(cluster: Cluster, path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker of `cluster` that looks for packages in `path` first; it is the only one that a test may blame."""
     before = cluster.workers
-    command = [sys.executable, "-P", "-c", SCRIPT, cluster.address, str(path / "scratch")]
+    held = cluster.client.security
+    certificates = [held.tls_ca_file, held.tls_client_cert, held.tls_client_key]
+    command = [sys.executable, "-P", "-c", SCRIPT, cluster.address, str(path / "scratch"), *certificates]
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(path)}, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: len(cluster.workers) > len(before))

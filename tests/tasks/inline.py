@@ -38,6 +38,7 @@ class Way:
     allow_nonfinite: bool = False
     share: float = 0.0
     codec: str = "blosc-lz4"
+    device: str = "cpu"
     extra: dict[str, int] = field(default_factory=dict)
 
 
@@ -76,7 +77,7 @@ def recipe_for(folder: Path, operands: tuple[np.ndarray, np.ndarray], way: Way, 
     spec = OutputSpec(shape=(m, n), dtype=way.dtype_out, chunks=chunk, codec=way.codec, shard=way.shard)
     staging: Staging = create_staging(folder / "C", spec, "process", "run")
     row = ARITHMETICS[way.arithmetic]
-    bound = 0.0 if way.exact else row.bound(k, (a.dtype, b.dtype), way.dtype_out, epilogue=way.alpha != 1 or added is not None)
+    bound = 0.0 if way.exact else row.bound(k, (a.dtype, b.dtype), way.dtype_out, way.device, epilogue=way.alpha != 1 or added is not None)
     return Recipe(
         run_id=str(folder),
         a=a,
@@ -88,7 +89,7 @@ def recipe_for(folder: Path, operands: tuple[np.ndarray, np.ndarray], way: Way, 
         slots=tuple(grid[2] if kept else 1 for kept in way.kept),
         arithmetic_name=way.arithmetic,
         kernel="torch",
-        device="cpu",
+        device=way.device,
         threads=1,
         exact=way.exact,
         staging=staging,

@@ -46,7 +46,7 @@ def problem(shape, dtypes=("float32", "float32"), chunks=(None, None), transpose
     stored_a, stored_b = ((k, m) if transposed[0] else (m, k)), ((n, k) if transposed[1] else (k, n))
     return Problem(
         Operand(matrix(stored_a, dtypes[0], chunks[0]), transposed[0]),
-        Operand(matrix(stored_b, dtypes[1], chunks[1]), transposed[1]),
+        Operand(replace(matrix(stored_b, dtypes[1], chunks[1]), path="/data/y"), transposed[1]),
         add,
     )
 
@@ -60,6 +60,7 @@ def rates(**changes):
         probe=1.1e9,
         write=4.2e8,
         write_unsynced=2e9,
+        uncached=7e8,
         copy=9e9,
         touch=2.5e9,
     )

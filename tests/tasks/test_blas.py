@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks import blas
 from tasks.blas import add_product
 
 EDGE = st.integers(1, 40)
@@ -30,6 +31,14 @@ def test_it_is_the_product_and_touches_nothing_else(m, k, n, turned, gap, dtype)
     add_product(whole[:, :n], a, b, 0.0)
     assert torch.equal(whole[:, :n], a @ b)
     assert (whole[:, n:] == 7).all()
+
+
+@pytest.mark.parametrize(("names", "wide"), [(("Haswell", "Zen"), False), (("SkylakeX",), True), ((None, "Cooperlake"), True), ((), False)])
+def test_vectors_of_512_bits_are_told_by_the_kernels_name(
+    monkeypatch: pytest.MonkeyPatch, names: tuple[str | None, ...], wide: bool
+) -> None:
+    monkeypatch.setattr(blas, "threadpool_info", lambda: [{"architecture": name} if name else {} for name in names])
+    assert blas.has_wide_vectors.__wrapped__() is wide
 
 
 def test_storage_that_blas_does_not_know_is_refused():

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tasks import bound
-from tasks.bound import Team, lower_bound_bytes, share_edges, surface
+from tasks.bound import Team, lower_bound_bytes, share_edges, square_bound_bytes, surface
 
 extent = st.integers(1, 10**6)
 
@@ -56,3 +56,22 @@ def test_the_classical_values():
     assert cubes == pytest.approx(4 * 8 * 3 * (edge / 2) ** 2, rel=1e-9)
     alone = lower_bound_bytes((edge,) * 3, (4, 4, 4), Team(8, 2**60, 1.0))
     assert alone == 4 * 3 * edge**2
+
+
+places = st.sets(st.integers(0, 9), min_size=1)
+
+
+@given(places, places, places)
+def test_of_a_square_no_multiplications_touch_fewer_elements(rows, depths, cols):
+    """X has both sides of them: what `square_bound_bytes` is made of."""
+    touched = set(product(rows, depths)) | set(product(depths, cols))
+    volume = len(rows) * len(depths) * len(cols)
+    assert len(touched) + len(rows) * len(cols) >= 3 * (volume / 2) ** (2 / 3) * (1 - 1e-12)
+
+
+@given(st.integers(10, 10**6), st.tuples(*[st.sampled_from([2, 4, 8])] * 2), st.integers(1, 64), st.integers(1, 2**40))
+def test_a_square_needs_less_than_a_product_of_two_and_reads_its_matrix_once(edge, sizes, workers, memory):
+    team = Team(workers, memory, 1 / workers)
+    least = square_bound_bytes(edge, sizes, team)
+    assert least >= edge * edge * sum(sizes)
+    assert least <= lower_bound_bytes((edge,) * 3, (sizes[0], *sizes), team)

@@ -32,7 +32,7 @@ def test_every_row_of_every_table_has_a_rate(hardware):
         for measured in (layout.rates.gemm, layout.rates.thin):
             assert {name: list(speeds) for name, speeds in measured.items()} == here
         found = [*layout.rates.flops.values(), *layout.rates.decode.values(), *layout.rates.encode.values()]
-        assert min(*found, layout.rates.probe, layout.rates.write, layout.rates.copy, layout.rates.touch) > 1e5
+        assert min(*found, layout.rates.probe, layout.rates.write, layout.rates.uncached, layout.rates.copy, layout.rates.touch) > 1e5
         assert 1e-4 < layout.rates.task < 1
         assert 100 * 2**20 < layout.base_bytes < 600 * 2**20
 
@@ -69,6 +69,14 @@ def test_a_library_that_one_worker_lacks_multiplies_nowhere():
     usual = machine().layouts[0].rates
     both = replace(usual, gemm={**usual.gemm, "float32": {"torch": 1e11, "scipy": 2e11}})
     assert slowest([both, usual]).kernels["float32"] == slowest([usual, both]).kernels["float32"] == "torch"
+
+
+def test_a_codec_that_one_worker_lacks_is_used_nowhere():
+    usual = machine().layouts[0].rates
+    more = replace(usual, decode={**usual.decode, "pcodec": 2e9}, encode={**usual.encode, "pcodec": 2e8})
+    for rates in (slowest([more, usual]), slowest([usual, more])):
+        assert set(rates.decode) == set(usual.decode)
+        assert set(rates.encode) == set(usual.encode)
 
 
 def test_cuda_without_a_device_is_refused():

@@ -159,6 +159,7 @@ def test_tile_map_means_blocks_of_many_tiles():
 def test_tile_map_leaves_resumed_tiles_empty():
     whole = report()
     early = tuple(replace(tile, started=STARTED - 90, finished=STARTED - 80) for tile in whole.outcome.measurements[:16])
-    made = replace(whole, outcome=replace(whole.outcome, measurements=early + whole.outcome.measurements[16:], resumed=16))
+    outcome = replace(whole.outcome, measurements=early + whole.outcome.measurements[16:], resumed=16)
+    made = replace(whole, run=replace(whole.run, resumed=early), outcome=outcome)
     assert int(np.isnan(mean_seconds(made)).sum()) == 16
     assert tile_map(made).svg.count("<title>resumed</title>") == 16

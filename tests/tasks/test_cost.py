@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 
 from tasks import memory
 from tasks.candidate import with_slabs
-from tasks.cost import FIXED_SECONDS, SECONDS_PER_FILE, WAITING, estimate, ideal_seconds, least_cost, planned_reads
+from tasks.cost import FIXED_SECONDS, SECONDS_PER_FILE, WAITING, estimate, ideal_seconds, least_cost
 from tasks.ladder import ARITHMETICS
 from tasks.plan import LANES, TileShape
-from tests.tasks.machines import hardware, problem, rates
+from tasks.reads import planned_reads
+from tasks.warmth import Warmth
+from tests.tasks.machines import MIB, hardware, problem, rates
 from tests.tasks.test_candidate import candidate
 
 KEPT = [(False, False), (True, False), (False, True), (True, True)]
@@ -40,7 +42,21 @@ def test_threads_that_wait_for_each_other_are_priced_on_the_host_alone():
     more = (WAITING - 1) * 2 * 1000 * 600 * 800 / rates().flops["float32"]
     assert estimate(made, together, 0).seconds == pytest.approx(estimate(made, way, 0).seconds + more)
     on_device, together_there = (replace(one, device="cuda") for one in (way, together))
-    assert estimate(made, together_there, 0) == estimate(made, on_device, 0)
+    one, all_of_them = estimate(made, on_device, 0), estimate(made, together_there, 0)
+    shared = {lane: seconds / 2 if lane in ("read", "encode") else seconds for lane, seconds in one.lanes.items()}
+    assert all_of_them.lanes == pytest.approx(shared)
+
+
+def test_what_a_host_reads_while_its_device_multiplies_is_no_time_of_either():
+    """Two slabs: the second is read meanwhile, the first is not."""
+    made, shape = problem((1000, 600, 800)), (1000, 600, 800)
+    here, there = (estimate(made, replace(way_for(shape, (1000, 800, 300)), device=device), 0).lanes for device in ("cpu", "cuda"))
+    assert there["multiply"] == pytest.approx(here["multiply"] - here["read"] / 2)
+    assert there | {"multiply": 0} == here | {"multiply": 0}
+    rates_of_a_slow_disk = replace(rates(), decode=dict.fromkeys(rates().decode, 1e6))
+    way = replace(way_for(shape, (1000, 800, 300)), device="cuda")
+    way = replace(way, layout=replace(way.layout, rates=rates_of_a_slow_disk))
+    assert estimate(made, way, 0).lanes["multiply"] == 0
 
 
 def test_b_is_probed_once_a_worker_where_it_keeps_what_it_found(monkeypatch):
@@ -90,6 +106,7 @@ SLOW = {
     "probe": 1e3,
     "write": 1e4,
     "copy": 1e6,
+    "uncached": 1e3,
 }
 """So slow that the fixed seconds of a run do not hide what depends on the tiles."""
 
@@ -97,12 +114,19 @@ extent = st.integers(1, 60)
 chunk = st.one_of(st.none(), st.tuples(st.integers(1, 30), st.integers(1, 30)))
 
 
+share = st.floats(0, 1)
+nbytes = st.integers(0, 20_000)
+warmth = st.none() | st.builds(Warmth, st.tuples(nbytes, nbytes), st.tuples(share, share), st.sampled_from([0, 200 * MIB, 2**40]))
+
+
 @st.composite
 def cases(draw):
     shape = draw(st.tuples(extent, extent, extent))
     tile = tuple(draw(st.integers(1, edge)) for edge in (shape[0], shape[2], shape[1]))
     chunks = draw(st.tuples(chunk, chunk))
-    return problem(shape, chunks=chunks), way_for(shape, tile, draw(st.sampled_from(KEPT)), draw(st.integers(1, 6)), SLOW)
+    made = replace(problem(shape, chunks=chunks), warmth=draw(warmth))
+    way = way_for(shape, tile, draw(st.sampled_from(KEPT)), draw(st.integers(1, 6)), SLOW)
+    return made, replace(way, device=draw(st.sampled_from(["cpu", "cuda"])), layout=replace(way.layout, threads=draw(st.integers(1, 4))))
 
 
 @settings(deadline=None, max_examples=300)

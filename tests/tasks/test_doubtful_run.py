@@ -8,7 +8,8 @@ import pytest
 import zarr
 
 from storage import Journal, read_journal
-from tasks.clusters import Cluster, ClusterSpec, open_cluster
+from tasks.cluster import Cluster
+from tasks.clusters import ClusterSpec, open_cluster
 from tasks.drive import WINDOW
 from tasks.errors import GemmflowError, NotCertified
 from tasks.plan import TileShape
@@ -120,6 +121,7 @@ def test_a_worker_that_is_always_wrong_is_retired_and_the_product_is_right(tmp_p
     assert len(retired.tiles) >= 2
     assert {tile.worker for tile in outcome.measurements} == set(cluster.workers) - {bad}
     wrong = len(retired.tiles)
+    assert len(outcome.repeated) == outcome.retried and {tile.worker for tile in outcome.repeated} == {bad}
     assert wrong <= outcome.retried <= wrong + WINDOW, "it begins some before it is found out; each is computed again once"
     assert [progress.tiles_done for progress in seen] == list(range(1, TILES + 1))
     assert finished(run, outcome).tobytes() == wanted.tobytes()
@@ -135,6 +137,8 @@ def test_a_report_names_the_worker(tmp_path, cluster):
     (named,) = report.to_json()["measured"]["workers_retired"]
     assert (named["worker"], named["host"]) == (bad, "127.0.0.1")
     assert bad in report.to_text().replace("\n", "")
+    assert {record.address for record in report.measured.workers} == set(cluster.workers), "its work counts, though it is all in vain"
+    assert report.measured.bytes_read == sum(tile.bytes_read for tile in (*outcome.measurements, *outcome.repeated))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +152,7 @@ def test_one_wrong_tile_is_mended_and_nobody_is_retired(tmp_path, cluster, where
     run = prepared(tmp_path, cluster, operands())
     outcome = multiply(run, cluster, lambda _: None)
     assert (outcome.retried, outcome.retired) == (1, ())
+    assert [tile.worker for tile in outcome.repeated] == [bad]
     kinds = [record["kind"] for record in read_journal(Path(run.staging.journal))]
     assert (kinds.count("tile"), kinds.count("retract")) == (TILES + 1, 1)
     assert finished(run, outcome).tobytes() == wanted.tobytes()
@@ -186,7 +191,7 @@ def test_a_lone_worker_that_is_wrong_twice_ends_the_run_and_is_named(tmp_path, a
 def test_a_lone_worker_that_never_gives_the_same_ends_the_run(tmp_path, alone):
     alone.run_on_workers(spoil, FAINT, EACH, growth=1.2)
     run = prepared(tmp_path, alone, operands())
-    with pytest.raises(NotCertified, match=r"was computed 4 times, never the same, by tcp://.*: check this hardware"):
+    with pytest.raises(NotCertified, match=r"was computed 4 times, never the same, by tls://.*: check this hardware"):
         multiply(run, alone, lambda _: None)
 
 

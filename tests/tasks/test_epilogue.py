@@ -6,6 +6,7 @@ import torch
 
 from tasks.epilogue import finish, store_tile
 from tasks.nonfinite import Affected
+from tasks.number_types import HALF_SUBNORMAL, UNIT_ROUNDOFF, rounding
 from tasks.workspace import Lanes
 from tests.tasks.inline import Way, recipe_for, result
 
@@ -20,9 +21,13 @@ def recipe(tmp_path, **fields):
 def test_values_are_rounded_to_the_stored_type_and_nothing_more(tmp_path, stored):
     made = recipe(tmp_path, dtype_out=stored, arithmetic="float64")
     accumulator = torch.randn(16, 16, dtype=torch.float64)
+    accumulator[0, 0] = 1 + 2.0**-11 + 2.0**-40  # halfway between two of float16, once float32 has rounded it
     before = accumulator.numpy().copy()
     finish(made, made.walk[0], accumulator, torch.zeros(16, 8, dtype=torch.float64), Affected())
-    np.testing.assert_array_equal(accumulator.numpy(), before.astype(stored).astype(np.float64))
+    np.testing.assert_array_equal(accumulator.numpy(), before.astype("float32").astype(stored).astype(np.float64))
+    errors = np.abs(accumulator.numpy() - before)
+    assert (errors <= rounding("float64", stored) * np.abs(before) + HALF_SUBNORMAL[stored]).all()
+    assert stored == "float32" or errors[0, 0] > UNIT_ROUNDOFF["float16"]
 
 
 @pytest.mark.parametrize("shard", [None, (16, 8), (16, 16)])

@@ -4,10 +4,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tasks.cost import estimate, slab_costs
+from tasks.cost import estimate
 from tasks.excess import WORTH_EXPLAINING, WORTH_NAMING, excess_of, excess_warning
 from tasks.fit import Fit
-from tasks.search import Search, settle
+from tasks.reads import slab_costs
+from tasks.search import Search
+from tasks.ties import settle
 from tests.tasks.machines import MIB, hardware, job, problem
 from tests.tasks.test_candidate import candidate
 from tests.tasks.test_gram_plan import gram

@@ -9,7 +9,7 @@ from tasks.kernels import libraries
 from tasks.ladder import ARITHMETICS
 from tasks.rates import measure_worker
 from tasks.selftest import is_right
-from tests.tasks.inline import Way, compute, recipe_for, replace, result
+from tests.tasks.inline import Way, compute, recipe_for, result
 
 pytestmark = pytest.mark.gpu
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.gpu
 def test_tiles_on_the_device_keep_the_bound(tmp_path, arithmetic, turned):
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((700, 900)).astype("float32"), rng.standard_normal((900, 500)).astype("float32")
-    way = Way(tile=(256, 256, 300), chunk=(128, 128), arithmetic=arithmetic, transpose=turned, kept=(True, False), residency="A")
-    recipe = replace(recipe_for(tmp_path / "run", (a, b), way), device="cuda")
-    bound = recipe.arithmetic.bound(900, ("float32", "float32"), "float32", "cuda")
-    recipe = replace(recipe, bound=bound)
+    way = Way(
+        tile=(256, 256, 300), chunk=(128, 128), arithmetic=arithmetic, transpose=turned, kept=(True, False), residency="A", device="cuda"
+    )
+    recipe = recipe_for(tmp_path / "run", (a, b), way)
     assert all(tile.accepted for tile in compute(recipe))
     error = np.linalg.norm(result(recipe) - a.astype(float) @ b.astype(float))
-    assert error <= bound * np.linalg.norm(a) * np.linalg.norm(b)
+    assert error <= recipe.bound * np.linalg.norm(a) * np.linalg.norm(b)
 
 
 @pytest.mark.parametrize("arithmetic", [name for name, row in ARITHMETICS.items() if "cuda" in row.devices])

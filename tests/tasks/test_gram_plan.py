@@ -1,23 +1,28 @@
 """Plans of symmetric products: what they promise about memory, bytes, tiles and work, and beside the plan of an ordinary product."""
 
+import doctest
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+import scipy.sparse as sp
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks import planner
+from tasks import planner, symmetry
 from tasks.bound import Team, lower_bound_bytes, symmetric_bound_bytes
-from tasks.cost import cost_of, estimate, ideal_seconds, least_cost, planned_reads
+from tasks.cost import cost_of, estimate, ideal_seconds, least_cost
 from tasks.errors import BadInput, Refused
+from tasks.fit import Bar
 from tasks.geometry import blocks
 from tasks.job import make_job
 from tasks.planner import make_plan
 from tasks.precision import choose_precisions
+from tasks.reads import planned_reads
+from tasks.report import plan_text
 from tasks.search import Search
 from tasks.survey import survey
-from tasks.symmetry import operations, symmetry_of, symmetry_words, tile_count
+from tasks.symmetry import operations, symmetry_of, symmetry_words, tile_count, whole_words
 from tests.tasks.machines import GIB, MIB, hardware, job, matrix, problem
 from tests.tasks.test_planner import named_mebibytes
 
@@ -45,6 +50,7 @@ def gram(m: int, k: int, symmetry: str, chunk=None, turned=False):
     machine=st.sampled_from(MACHINES),
     budget=st.sampled_from([700 * MIB, 2 * GIB, 16 * GIB]),
 )
+@example(5000, 5000, "triangle", (33, 37), MACHINES[1], 2 * GIB)  # in parts, whose sums count
 def test_a_plan_keeps_its_memory_and_moves_no_fewer_bytes_than_possible(m, k, symmetry, chunk, machine, budget):
     made = gram(m, k, symmetry, chunk)
     try:
@@ -84,8 +90,33 @@ def test_where_no_square_tile_fits_an_ordinary_plan_is_made_or_the_triangle_refu
     made, chunk = gram(20_011, 300, "full"), (1000, 999)
     plan = make_plan(job(memory=GIB, chunk=chunk), made, hardware())
     assert plan.symmetry == "none" and plan.tiles == plan.grid[0] * plan.grid[1] > 1
+    [warning] = [text for text in plan.warnings if "like any other product" in text]
+    assert "squares of whole chunks (1000 x 999), need" in warning and "square chunks less; C[i, j] and C[j, i] may differ" in warning
+    assert "X Xᵀ is computed like any other product" in plan_text(plan, made)
+    enough = int(warning.partition("need ")[2].split()[0]) * MIB
+    halved = make_plan(job(memory=enough, chunk=chunk), made, hardware())
+    assert halved.symmetry == "full" and not [text for text in halved.warnings if "like any other" in text]
+    with pytest.raises(Refused):
+        make_plan(job(memory=enough - MIB, chunk=chunk, store="triangle"), replace(made, symmetry="triangle"), hardware())
     with pytest.raises(Refused, match=r"memory of 1\.0+ GiB is too small: the smallest plan needs \d+ MiB"):
         make_plan(job(memory=GIB, chunk=chunk, store="triangle"), replace(made, symmetry="triangle"), hardware())
+
+
+def test_zeros_that_are_left_out_are_why_nothing_is_halved(tmp_path):
+    rng = np.random.default_rng(3)
+    for name, kind in (("S", "float32"), ("I", "int8")):
+        sp.save_npz(tmp_path / f"{name}.npz", sp.random(300, 200, 0.0003, "csr", kind, rng, lambda n: rng.integers(1, 5, n)))
+    sp.save_npz(tmp_path / "E.npz", sp.random(300, 200, 0.1, "csr", "float32", rng))
+    plans = {}
+    for name, store in (("S", "full"), ("S", "triangle"), ("I", "full"), ("E", "full")):
+        path = str(tmp_path / f"{name}.npz")
+        asked = make_job(a=path, b=path, out=str(tmp_path / "C"), transpose_b=True, memory="2GiB", store=store)
+        plans[name, store] = make_plan(asked, survey(asked), hardware())
+    said = {way: [text for text in plan.warnings if "like any other product" in text] for way, plan in plans.items()}
+    assert plans["S", "triangle"].symmetry == "triangle" and said["S", "triangle"] == []
+    assert "known to be zero" in said["S", "full"][0] and "may differ in their last bits" in said["S", "full"][0]
+    assert plans["E", "full"].symmetry == "full" and said["E", "full"] == [], "it has an entry in every square"
+    assert plans["I", "full"].exact and len(said["I", "full"]) == 1 and "differ" not in said["I", "full"][0]
 
 
 def test_a_triangle_of_exact_integers_is_refused_and_one_in_float64_is_not():
@@ -108,9 +139,9 @@ def test_the_bounds_of_the_search_hold_for_every_candidate(symmetry):
         for crew in search._crews:
             whole = search._whole(row, output, crew)
             ideal = ideal_seconds(made, whole)
-            for group in search._groups(whole):
+            for group in search._groups(whole, search._edges(whole.output)):
                 for top in search._deepest(group):
-                    for fit in search._fits(top, float("inf")):
+                    for fit in search._fits(top, Bar(), float("inf")):
                         seen += 1
                         assert ideal <= fit.cost.seconds * (1 + 1e-9)
                         assert least_cost(made, top).seconds <= fit.cost.seconds * (1 + 1e-9)
@@ -167,6 +198,7 @@ def test_a_copy_is_another_matrix_and_an_address_is_compared_as_it_stands():
 def test_counts_and_words():
     assert (tile_count((5, 5), "none"), tile_count((5, 5), "triangle")) == (25, 15)
     assert operations((3, 2, 3), "full") == 24
-    assert symmetry_words((3, 2, 3), "none") == ""
+    assert doctest.testmod(symmetry).failed == 0
+    assert symmetry_words((3, 2, 3), "none") == "" and whole_words("", exact=False) == ()
     assert "33 % of the operations saved, and stored twice" in symmetry_words((3, 2, 3), "full")
     assert "reads as NaN" in symmetry_words((3, 2, 3), "triangle")

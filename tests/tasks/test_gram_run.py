@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import zarr
 
 import storage.seal
@@ -176,3 +177,30 @@ def test_what_was_stored_opens_as_a_matrix_unless_it_is_a_triangle(tmp_path, clu
     block = np.empty((M, M), "float32")
     opened.read_into(block, slice(None), slice(None))
     assert (block == block.T).all()
+
+
+def test_a_report_says_that_a_product_of_zeros_left_out_is_not_halved(tmp_path, cluster):
+    x = sp.random(M, 256, 0.1, "csr", "float32", np.random.default_rng(2)).toarray() * (np.arange(256) < 128)
+    sp.save_npz(tmp_path / "X.npz", sp.csr_matrix(x))
+    job = make_job(a=str(tmp_path / "X.npz"), b=str(tmp_path / "X.npz"), out=str(tmp_path / "C"), transpose_b=True, memory="2GiB")
+    problem = survey(job)
+    run = prepare(job, problem, machine(), plan_or_resume(job, problem, machine()), cluster)
+    outcome = multiply(run, cluster, lambda _: None)
+    certificate = verify(run, outcome)
+    report = make_report(run, outcome, certificate, publish(run, outcome, certificate), Clock(1.0, 2.0))
+    assert report.run.plan.symmetry == "none"
+    assert [text for text in report.warnings if "computed like any other product" in text and "known to be zero" in text]
+
+
+def test_a_sparse_matrix_with_an_entry_in_every_square_is_halved_and_symmetric(tmp_path, cluster):
+    x = sp.random(M, 256, 0.1, "csr", "float32", np.random.default_rng(2))
+    sp.save_npz(tmp_path / "X.npz", x)
+    job = make_job(a=str(tmp_path / "X.npz"), b=str(tmp_path / "X.npz"), out=str(tmp_path / "C"), transpose_b=True, memory="2GiB")
+    problem = survey(job)
+    run = prepare(job, problem, machine(), plan_or_resume(job, problem, machine()), cluster)
+    outcome = multiply(run, cluster, lambda _: None)
+    certificate = verify(run, outcome)
+    publish(run, outcome, certificate)
+    assert run.plan.symmetry == "full" and run.plan.bytes_ratio >= 1
+    assert sum(tile.bytes_read for tile in outcome.measurements) == pytest.approx(run.plan.predicted.bytes_read, rel=0.02)
+    assert error_of(tmp_path, x.toarray()) <= certificate.measured <= certificate.promised

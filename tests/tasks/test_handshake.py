@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,25 @@ import tasks.handshake
 from storage import open_matrix
 from tasks.clusters import ClusterSpec, open_cluster
 from tasks.errors import ClusterMismatch
-from tasks.handshake import check_files, check_workers, describe_code, look_at_files, source_hash
+from tasks.handshake import check_files, check_kernels, check_workers, describe_code, look_at_files, source_hash
+from tasks.planner import make_plan
 from tests.tasks.foreign import foreign_worker
+from tests.tasks.machines import hardware, job, problem
 
 ROOT = Path(tasks.handshake.__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def opened():
     with open_cluster(ClusterSpec("local", workers=2)) as opened:
         yield opened
+
+
+@pytest.fixture
+def cluster(opened):
+    """Two workers that were not asked yet."""
+    opened.greeted = frozenset()
+    return opened
 
 
 @pytest.fixture
@@ -42,6 +52,19 @@ def test_own_workers_pass(cluster):
     check_workers(cluster)
 
 
+def test_own_workers_are_asked_once_and_others_every_time(cluster, monkeypatch):
+    asked = []
+    real = tasks.handshake._ask
+    monkeypatch.setattr(tasks.handshake, "_ask", lambda *question: asked.append(question) or real(*question))
+    check_workers(cluster)
+    once = len(asked)
+    check_workers(cluster)
+    assert 0 < once == len(asked)
+    monkeypatch.setattr(cluster, "own", False)
+    check_workers(cluster)
+    assert len(asked) == 2 * once
+
+
 def test_the_same_code_in_another_folder_passes(cluster, code):
     with foreign_worker(cluster, code):
         check_workers(cluster)
@@ -50,7 +73,7 @@ def test_the_same_code_in_another_folder_passes(cluster, code):
 def test_a_foreign_package_named_tasks_is_refused(cluster, tmp_path):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/__init__.py").write_text("def build(): ...\n")
-    with foreign_worker(cluster, tmp_path), pytest.raises(ClusterMismatch, match=r"tcp://\S+ has no module tasks.handshake: install"):
+    with foreign_worker(cluster, tmp_path), pytest.raises(ClusterMismatch, match=r"tls://\S+ has no module tasks.handshake: install"):
         check_workers(cluster)
 
 
@@ -135,7 +158,7 @@ def test_shared_files_pass(cluster, files):
 def test_a_missing_token_is_named(cluster, files):
     token, matrices = files
     token.unlink()
-    with pytest.raises(ClusterMismatch, match=rf"worker tcp://\S+ cannot read {re.escape(str(token))} \(No such file"):
+    with pytest.raises(ClusterMismatch, match=rf"worker tls://\S+ cannot read {re.escape(str(token))} \(No such file"):
         check_files(cluster, token, "run-1", matrices)
 
 
@@ -162,3 +185,34 @@ def test_a_missing_input_is_refused(cluster, files):
 def test_a_token_that_is_no_text_is_a_complaint_not_a_crash(tmp_path):
     (tmp_path / "token").write_bytes(b"\xff\xfe")
     assert "another run's token" in str(look_at_files(str(tmp_path / "token"), "run-1", []))
+
+
+def saturate() -> None:
+    """Make this worker's int8 products those of a processor without VNNI (runs on a worker)."""
+    from tasks import kernels
+
+    kernels.honest_int8 = kernels.KERNELS["int8", "cpu", "torch"]
+    kernels.KERNELS["int8", "cpu", "torch"] = kernels.Multiplies(
+        lambda a, b, out: (a.double() @ b.double()).clamp(-(2**15), 2**15 - 1).int()
+    )
+
+
+def restore() -> None:
+    """Back to an honest kernel (runs on workers)."""
+    from tasks import kernels
+
+    kernels.KERNELS["int8", "cpu", "torch"] = kernels.honest_int8
+
+
+def test_a_worker_that_multiplies_integers_wrongly_is_named_before_any_tile(cluster):
+    """The plan may be that of a calibration, or of an unfinished run, on another processor."""
+    wide = make_plan(job(precision="float64"), problem((64, 640, 64), ("int8", "int8")), hardware())
+    plan = replace(wide, arithmetic="int8", kernel="torch")
+    check_kernels(cluster, plan)
+    cluster.run_on_workers(saturate)
+    try:
+        check_kernels(cluster, wide)
+        with pytest.raises(ClusterMismatch, match=r"worker tls://\S+ multiplies wrongly in int8: its processor .* use --precision float64"):
+            check_kernels(cluster, plan)
+    finally:
+        cluster.run_on_workers(restore)

@@ -1,5 +1,6 @@
 import doctest
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from tasks.hardware import (
     describe,
     host_fingerprint,
     installed_memory,
+    instructions,
     recall,
     remember,
 )
@@ -48,17 +50,21 @@ def test_a_damaged_calibration_is_measured_again(cache, content):
     assert recall("f00dfeedf00dfeed") is None
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(cache):
+def test_where_the_cache_cannot_be_written_the_process_remembers(cache, monkeypatch):
+    """Else every run would measure twice, the second time beside the workers that it has opened."""
+    monkeypatch.setattr(module, "_UNWRITTEN", {})
     cache.write_text("a file where the folder should be")
-    remember(hardware())
     assert recall("f00dfeedf00dfeed") is None
+    remember(hardware())
+    assert recall("f00dfeedf00dfeed") == hardware()
+    assert recall("another") is None
 
 
 def test_the_fingerprint_follows_device_processor_cores_and_libraries(monkeypatch):
     plain = host_fingerprint("cpu")
     assert plain == host_fingerprint("cpu")
     assert plain != host_fingerprint("cuda")
-    for name, value in (("processor_name", "another"), ("usable_cores", 99), ("installed_memory", 2**50)):
+    for name, value in (("processor_name", "another"), ("instructions", "sse avx"), ("usable_cores", 99), ("installed_memory", 2**50)):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, lambda value=value: value)
             assert host_fingerprint("cpu") != plain
@@ -115,3 +121,9 @@ def test_a_thin_block_is_slower_and_may_have_another_kernel():
     speeds = [made.speed("float32", edge) for edge in (1, 8, 32, 100, 500, 1024, 9000)]
     assert speeds == sorted(speeds)
     assert replace(made, thin={}).speed("float32", 8) == 90e9
+
+
+def test_instructions_are_those_that_the_kernel_reports():
+    known = Path("/proc/cpuinfo").read_text()
+    assert instructions() in known
+    assert len(instructions().split()) > 3

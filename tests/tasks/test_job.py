@@ -61,6 +61,11 @@ BAD = [
     ({"shard": (5, 4), "chunk": (2, 2)}, "shard is 5,4 but chunk is 2,2: give whole multiples of the chunk, such as 6,4"),
     ({"workers": 0}, "workers: input should be greater than or equal to 1, not 0"),
     ({"workers": 2.5}, "not 2.5"),
+    ({"priority": "high"}, "priority: input should be a valid integer, not 'high'"),
+    ({"priority": 1.0}, "priority: input should be a valid integer, not 1.0"),
+    ({"priority": True}, "priority: input should be a valid integer, not True"),
+    ({"priority": "2000000"}, "priority: input should be less than or equal to 1000000, not 2000000"),
+    ({"priority": -(10**30)}, "priority: input should be greater than or equal to -1000000, not -1000"),
     ({"dtype_out": "complex64"}, "dtype_out: .*not 'complex64'"),
     ({"alpha": float("inf")}, "alpha and beta must be finite, not inf"),
     ({"beta": float("nan"), "add": "/c"}, "alpha and beta must be finite, not nan"),
@@ -72,7 +77,10 @@ BAD = [
     ({"durability": "never"}, "durability: .*not 'never'"),
     ({"round": "auto"}, "round auto spends an error that you accept, and none is given: give --max-error"),
     ({"round": "yes", "max_error": 1e-3}, "round: input should be 'no' or 'auto', not 'yes'"),
-    ({"round": True, "max_error": 1e-3}, "round: input should be 'no' or 'auto', not True"),
+    ({"round": True, "max_error": 1e-3}, "round: input should be 'no' or 'auto', not 'yes'"),
+    ({"max_error": True}, "max_error is True: give a number"),
+    ({"workers": True}, "workers is True: give a number"),
+    ({"alpha": False}, "alpha is False: give a number"),
     ({"mem": "1GiB"}, r"mem is no field of a job: did you mean memory\?"),
     ({"colour": 1}, "colour is no field of a job"),
 ]
@@ -102,6 +110,11 @@ def test_any_value_of_any_field_is_taken_or_refused_in_one_line(field, value):
         assert "\n" not in str(error)
 
 
+def test_a_priority_is_a_whole_number_also_as_text():
+    assert (job().priority, job(priority=-3).priority, job(priority="-3").priority, job(priority="+7").priority) == (0, -3, -3, 7)
+
+
 def test_the_no_of_yaml_is_no():
     assert job(round=False).round == "no"
+    assert (job(portable=True).portable, job(portable=False).portable) == ("yes", "no")
     assert job(round="auto", max_error=1e-3).round == "auto"

@@ -9,7 +9,7 @@ import torch
 from tasks.devices import torch_dtype
 from tasks.kernels import KERNELS, Adds, libraries
 from tasks.ladder import ARITHMETICS
-from tasks.operands import prepare
+from tasks.operands import Prepared, prepare
 from tasks.product import add_product
 from tasks.selftest import is_right, method_for
 
@@ -70,6 +70,20 @@ def test_it_adds_the_product_within_its_bound(key, turned):
 
 
 @pytest.mark.parametrize("key", ROWS)
+@pytest.mark.parametrize("shape", [(40, 1, 30), (1, 40, 30), (1, 1, 30), (40, 30, 1), (1, 1, 1)])
+@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
+def test_a_single_row_is_multiplied_however_it_is_stored(key, shape, turned):
+    """Its strides look like those of a column, and a library that believes them reads what lies beside it in memory."""
+    row, generator = ARITHMETICS[key[0]], torch.Generator().manual_seed(2)
+    a, b = (torch.randint(-2, 3, size, generator=generator) for size in (shape[:2], shape[1:]))
+    stored = [x.to(torch_dtype(row.stored_as)).to(key[1]) for x in (a, b)]
+    first = [x.T.flatten().view(x.T.shape).T if flip else x for x, flip in zip(stored, turned, strict=True)]
+    total = torch.full((shape[0], shape[2]), torch.nan, dtype=torch_dtype(row.accumulate), device=key[1])
+    add_product(method_for(key, shape[2]), total, *(Prepared((x, *[torch.zeros_like(x)] * (row.slices - 1))) for x in first), 0.0)
+    assert torch.equal(total.double().cpu(), (a @ b).double())
+
+
+@pytest.mark.parametrize("key", ROWS)
 def test_the_first_slab_is_written_over_whatever_was_there(key):
     a, b, c = operands(key[1])
     assert torch.equal(multiply(key, c.fill_(torch.nan), a, b, 0.0), multiply(key, torch.zeros_like(c), a, b, 1.0))
@@ -110,12 +124,13 @@ def test_float32_is_pinned_while_a_kernel_runs(key, careless, monkeypatch):
 def test_no_temporary_of_the_accumulators_size():
     """Resident memory grows by far less than one accumulator (64 MiB), or strip of it in float64 (32 MiB), while the kernel runs."""
     program = """
-import resource, torch
+import torch
 from tasks.devices import torch_dtype
 from tasks.kernels import KERNELS
 from tasks.ladder import ARITHMETICS
 from tasks.operands import Prepared
 from tasks.product import add_product
+from tasks.resident import forget_peak, peak_resident_bytes, resident_bytes
 from tasks.selftest import method_for
 torch.set_num_threads(1)
 for key in KERNELS:
@@ -126,9 +141,10 @@ for key in KERNELS:
         method = method_for(key, 4096)
         method.strip.zero_()
         add_product(method, c[:128], Prepared((a[:128],)), Prepared((b,)), 1.0)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        forget_peak()
+        before = resident_bytes()
         add_product(method, c, Prepared((a,)), Prepared((b,)), 1.0)
-        print("-".join(key), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+        print("-".join(key), (peak_resident_bytes() - before) // 2**20)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     growth = dict(line.split() for line in done.stdout.splitlines())

@@ -90,6 +90,7 @@ def test_tiles_that_miss_are_computed_again_one_rung_up(tmp_path, cluster):
     again = [(tile.row, tile.col) for tile in outcome.measurements if tile.rung == 1]
     assert again == [(1, 1), (2, 1)]
     assert (outcome.missed, outcome.retried) == (2, 4), "once by another worker, once in float32"
+    assert sorted((tile.row, tile.col) for tile in outcome.repeated) == [(1, 1), (1, 1), (2, 1), (2, 1)]
     assert certificate.arithmetics == {"bfloat16": 33, "float32": 2}
     assert error <= certificate.measured <= ASKED
 

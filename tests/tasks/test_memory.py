@@ -75,11 +75,35 @@ def test_a_device_holds_the_work_and_the_host_only_what_is_staged():
     on_host = tile_memory(problem(SHAPE), candidate(SHAPE, (2000, 1000, 300)))
     split = tile_memory(problem(SHAPE), candidate(SHAPE, (2000, 1000, 300), device="cuda"))
     assert on_host.device == {}
-    assert set(split.device) == {"slabs of A", "slabs of B", "accumulator", "converted slabs", "slab product", "verifier"}
-    assert split.device.keys() < on_host.host.keys()
+    worked_on = {"slabs of A", "slabs of B", "accumulator", "converted slabs", "slab product", "verifier"}
+    assert set(split.device) == worked_on | {"chunks on their way", "libraries"}
+    assert worked_on < on_host.host.keys()
     assert split.device["verifier"] - on_host.host["verifier"] == 8 * (DEVICE_BLOCK - PROBE_BLOCK)
     assert not set(split.host) & set(split.device)
-    assert split.host["pinned staging"] == 2000 * 300 * 4
+    assert split.host["pinned staging"] == (2000 * 300 + 300 * 1000) * 4
+    assert split.device["slabs of A"] == 2 * on_host.host["slabs of A"]  # one is read while the other is multiplied
+
+
+def test_each_hand_of_a_device_has_its_scratch():
+    one = candidate(SHAPE, (2000, 1000, 300), device="cuda")
+    chunked = problem(SHAPE, chunks=((500, 500), None))
+    few, many = (tile_memory(chunked, replace(one, layout=replace(one.layout, threads=threads))).host for threads in (1, 4))
+    assert {name for name in few if many[name] != few[name]} == {"input decoding", "output encoding"}
+    assert all(many[name] == 4 * few[name] for name in ("input decoding", "output encoding"))
+
+
+def test_each_hand_of_a_device_has_a_chunk_on_its_way_to_the_host():
+    one = candidate(SHAPE, (2000, 1000, 300), device="cuda")
+    four = replace(one, layout=replace(one.layout, threads=4))
+    few, many = (tile_memory(problem(SHAPE), way).device["chunks on their way"] for way in (one, four))
+    assert (few, many) == (2000 * 1000 * 4, 4 * few)
+    added = tile_memory(problem(SHAPE, add=matrix((4000, 5000), "float64", (1000, 1000))), four).device["chunks on their way"]
+    assert added == many + 2000 * 1000 * (8 + 4)
+
+
+def test_nothing_is_to_spare_where_a_panel_is_one_slab():
+    whole = [tile_memory(problem(SHAPE), candidate(SHAPE, (200, 100, SHAPE[1]), device=device)) for device in ("cpu", "cuda")]
+    assert whole[1].device["slabs of B"] == whole[0].host["slabs of B"]
 
 
 @given(st.tuples(*[st.integers(1, 2000)] * 3), st.integers(0, 2), st.integers(1, 500), st.sampled_from(["bfloat16", "float32", "float64"]))

@@ -1,5 +1,6 @@
 """Tiles that are summed up in parts of k, by one process: against whole tiles, from files, and when parts are planned."""
 
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import CorruptData, hold_of
+from storage import CODECS, CorruptData, hold_of
 from tasks import tile as work
 from tasks.check import Sums
 from tasks.errors import NonFinite
@@ -163,6 +164,27 @@ def test_sums_survive_their_files_bit_for_bit_in_any_strips(tmp_path, monkeypatc
             first = first + other
         assert np.array_equal(np.asarray(getattr(whole, name)), np.asarray(first)), name
     assert whole.changed
+
+
+@pytest.mark.parametrize("codec", [name for name, row in CODECS.items() if row.installed])
+def test_the_product_has_the_same_bits_whatever_its_sums_travel_in(tmp_path, codec):
+    recipe = replace(recipe_for(tmp_path, operands(8, 40, 8), Way(tile=(8, 8, 5), form="npy")), parts=4)
+    [plain] = summed(recipe)
+    shutil.rmtree(Path(recipe.staging.folder, "sums"))
+    [measured] = summed(replace(recipe, sums_codec=codec))
+    assert (measured.chunks, measured.square_residual) == (plain.chunks, plain.square_residual)
+    kept = Path(recipe.staging.folder, "sums", f"{part_name(recipe, recipe.walk[0], 2)}.0").read_bytes()
+    assert codec.encode() in kept[:64]
+
+
+def test_a_kept_part_that_does_not_say_its_codec_is_computed_again(tmp_path):
+    """As those of earlier states: the bare numbers."""
+    recipe = replace(recipe_for(tmp_path, operands(8, 40, 8), Way(tile=(8, 8, 5), form="npy")), parts=4)
+    [measured] = summed(recipe)
+    hold_of(recipe.staging).keep_sum(f"{part_name(recipe, recipe.walk[0], 2)}.0", np.ones((8, 8), "float32").tobytes())
+    [again] = summed(replace(recipe, sums_codec="zstd"))
+    assert again.bytes_read == measured.bytes_read // 4
+    assert again.chunks == measured.chunks
 
 
 def test_sums_that_are_lost_as_soon_as_they_are_written_end_the_run(tmp_path, monkeypatch):

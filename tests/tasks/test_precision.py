@@ -3,11 +3,13 @@ import re
 from dataclasses import replace
 from math import inf
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import precision
+from storage.matrix import ACCEPTED
+from tasks import number_types
 from tasks.errors import Refused
 from tasks.forecast import Data
 from tasks.ladder import ARITHMETICS
@@ -15,7 +17,8 @@ from tasks.precision import asked_error, choose_precisions, fallbacks_of
 from tasks.units import round_up
 from tests.tasks.machines import job, matrix, problem
 
-TYPES = ("float16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "uint64")
+TYPES = tuple(dtype.name for dtype in ACCEPTED)
+"""Floats come first, three of them."""
 
 
 def chosen(made, shape=(8, 64, 8), dtypes=("float32", "float32"), device="cpu", add=None):
@@ -24,7 +27,7 @@ def chosen(made, shape=(8, 64, 8), dtypes=("float32", "float32"), device="cpu", 
 
 
 def test_the_examples_of_the_documentation_hold():
-    assert doctest.testmod(precision).failed == 0
+    assert doctest.testmod(number_types).failed == 0
 
 
 @given(
@@ -134,6 +137,40 @@ def test_refusals_say_what_would_do(fields, dtypes, message):
     assert caught.value.exit_code == 3
 
 
+@pytest.mark.parametrize(
+    ("dtypes", "k", "narrow"),
+    [
+        (("uint64", "uint64"), 1, False),
+        (("int64", "int64"), 2, False),
+        (("int64", "int64"), 1, True),
+        (("uint64", "int32"), 1000, True),
+        (("uint64", "float32"), 64, True),
+    ],
+)
+def test_a_row_whose_range_the_types_alone_may_leave_is_not_chosen_for_integers(dtypes, k, narrow):
+    """2**64 squared is 2**128, which float32 does not hold."""
+    rows = {row.arithmetic.name: row for row in choose_precisions(job(max_error=1e-3), problem((8, k, 8), dtypes), "cpu")}
+    assert (rows["float32-wide"].reason == rows["float32"].reason == "") == narrow and rows["float64"].reason == ""
+    if not narrow:
+        assert rows["float32-wide"].reason == f"{' by '.join(dtypes)} may leave its range"
+        assert list(chosen(job(max_error=1e-3, precision="float32"), (8, k, 8), dtypes)) == ["float32"], "who insists gets it"
+
+
+def test_no_tile_that_misses_goes_to_a_row_whose_range_it_may_leave():
+    made = job(max_error=1e-3, guarantee="measured")
+    rows = choose_precisions(made, problem((8, 4096, 8), ("uint64", "uint64")), "cuda")
+    assert all(not other.may_overflow(4096, ("uint64", "uint64")) for row in rows for other in fallbacks_of(row, rows))
+
+
+@given(st.sampled_from(sorted(ARITHMETICS)), st.sampled_from(TYPES[3:]), st.sampled_from(TYPES[3:]), st.integers(1, 2000))
+def test_what_may_not_overflow_holds_the_largest_sums(name, of_a, of_b, k):
+    row = ARITHMETICS[name]
+    if not row.may_overflow(k, (of_a, of_b)) and row.compute == "float32":
+        sizes = (np.float32(max(-int(np.iinfo(kind).min), int(np.iinfo(kind).max))) for kind in (of_a, of_b))
+        with np.errstate(over="raise"):
+            assert np.isfinite(np.float32(k) * np.multiply(*sizes))
+
+
 def test_every_row_says_why_it_is_out():
     rows = choose_precisions(job(max_error=1e-5, precision="float32"), problem((8, 64, 8)), "cpu")
     reasons = {row.arithmetic.name: row.reason for row in rows}
@@ -156,9 +193,10 @@ def test_a_row_that_a_device_lacks_is_out():
 def test_a_row_that_some_workers_lack_is_out():
     rows = choose_precisions(job(max_error=0.5), problem((8, 64, 8)), "cpu", lacking=("bfloat16", "int8"))
     reasons = {row.arithmetic.name: row.reason for row in rows}
-    assert reasons["bfloat16"] == "not available on every worker"
+    assert reasons["bfloat16"] == "not available on every worker: it fails its self-test there"
     assert reasons["float32"] == ""
-    with pytest.raises(Refused, match="precision bfloat16 is not available on every worker; there are float32, float32-wide, float64"):
+    there = "float32, float32-wide, float64"
+    with pytest.raises(Refused, match=f"bfloat16 is not available on every worker: it fails its self-test there; there are {there}"):
         choose_precisions(job(precision="bfloat16"), problem((8, 64, 8)), "cpu", lacking=("bfloat16", "int8"))
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from tasks import prepare as module
 from tasks.clusters import ClusterSpec, open_cluster
-from tasks.errors import ClusterMismatch, Refused
-from tasks.prepare import new_run_id, prepare
+from tasks.errors import BadInput, ClusterMismatch, Refused
+from tasks.prepare import end, new_run_id, prepare
 from tests.tasks.test_run import planned, store
 
 
@@ -60,6 +60,38 @@ def test_an_input_that_changed_after_the_survey_is_noticed(folder, cluster):
     with pytest.raises(ClusterMismatch, match="sees another matrix"):
         prepare(job, replace(problem, a=replace(problem.a, matrix=other)), hardware, plan, cluster)
     assert sorted(path.name for path in folder.iterdir()) == ["A", "B"]
+
+
+def test_a_result_that_appeared_after_the_survey_is_found_before_any_tile(folder, cluster):
+    """Two runs for one OUT: the second was planned while the first still computed, and began when that was over."""
+    asked = planned(folder)
+    (folder / "C").mkdir()
+    with pytest.raises(BadInput, match="C exists: choose another place or pass --overwrite"):
+        prepare(*asked, cluster)
+    assert sorted(path.name for path in folder.iterdir()) == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("other", ["job", "plan"])
+def test_a_run_that_finished_nothing_makes_room_for_another_one(folder, cluster, other):
+    old = prepare(*planned(folder), cluster)
+    end(old)
+    job, problem, hardware, plan = planned(folder)
+    if other == "job":
+        job = job.model_copy(update={"allow_nonfinite": True})
+    else:
+        plan = replace(plan, seed=plan.seed + 1)
+    run = prepare(job, problem, hardware, plan, cluster)
+    assert run.run_id != old.run_id and run.staging.epoch == 1
+    assert [path.name for path in (folder / "C.gemmflow").iterdir()] == [f"{run.run_id}.1"]
+    end(run)
+
+
+def test_the_same_run_that_finished_nothing_is_gone_on_with(folder, cluster):
+    old = prepare(*planned(folder), cluster)
+    end(old)
+    run = prepare(*planned(folder), cluster)
+    assert (run.run_id, run.staging.epoch) == (old.run_id, 2)
+    end(run)
 
 
 def test_run_ids_differ():

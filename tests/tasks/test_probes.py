@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import probing
+from tasks import blas, probing
 from tasks.probes import SIGNS, checking_roundoff, error_floor, inflation, tail_factor
 
 
@@ -170,8 +170,11 @@ def test_what_is_no_number_or_overflows_shows_without_a_warning(turned, threads,
 
 
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_pass_is_the_product_and_the_norms_whatever_the_threads(threads, turned):
+def test_a_pass_is_the_product_and_the_norms_whatever_the_threads_and_the_library(monkeypatch, threads, wide, turned):
+    monkeypatch.setattr(blas, "has_wide_vectors", lambda: wide)
+    monkeypatch.setattr(probing, "MULTIPLIED_BLOCK", 5000)  # several blocks of a piece, the last one narrower
     before = torch.get_num_threads()
     block = torch.randn(300, 500).T.contiguous().T if turned else torch.randn(300, 500)
     vectors = probing.draw(1, 2, 500, 8)

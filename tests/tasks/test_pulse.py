@@ -9,7 +9,7 @@ from tasks import pulse as module
 from tasks.clusters import ClusterSpec, open_cluster
 from tasks.plan import TileShape
 from tasks.prepare import prepare
-from tasks.pulse import Pulse
+from tasks.pulse import Pulse, hang_up, listen, topic_of
 from tasks.run import multiply
 from tests.tasks.test_run import planned, store
 
@@ -65,7 +65,39 @@ def test_nothing_is_told_before_it_is_due_nor_twice_at_once(monkeypatch):
     for second, done in ((0.5, 1), (1.0, 2), (1.5, 3), (2.5, 4)):
         now[0] = 100.0 + second
         pulse.beat(done)
-    assert told == [("gemmflow-r1", [7, 4, 2 / 21]), ("gemmflow-r1", [7, 4, 4 / 21])]
+    assert told == [(topic_of("r1"), ["r1", 7, 4, 2 / 21]), (topic_of("r1"), ["r1", 7, 4, 4 / 21])]
+
+
+class Messenger:
+    """What of a client is used."""
+
+    id = "client"
+
+    def __init__(self) -> None:
+        self.handlers, self.gone = {}, []
+
+    def subscribe_topic(self, topic, handler) -> None:
+        self.handlers[topic] = handler
+
+    def unsubscribe_topic(self, topic) -> None:
+        self.gone.append(topic)
+
+
+def test_runs_that_share_a_topic_hear_what_is_theirs(monkeypatch):
+    monkeypatch.setattr(module, "TOPICS", 1)
+    client, heard = Messenger(), {"r1": [], "r2": []}
+    for run, beats in heard.items():
+        listen(client, run, lambda *beat, beats=beats: beats.append(beat))
+    for run in ("r2", "r1", "r3"):
+        client.handlers["gemmflow-0"]((0.0, (run, 5, 0, 0.5)))
+    assert heard == {"r1": [(5, 0, 0.5)], "r2": [(5, 0, 0.5)]}
+    hang_up(client, "r1")
+    client.handlers["gemmflow-0"]((0.0, ("r1", 6, 0, 0.5)))
+    client.handlers["gemmflow-0"]((0.0, ("r2", 6, 0, 0.5)))
+    assert (len(heard["r1"]), len(heard["r2"]), client.gone) == (1, 2, [])
+    hang_up(client, "r2")
+    hang_up(client, "r2")
+    assert client.gone == ["gemmflow-0"] and not module._HEARERS
 
 
 def test_a_process_that_is_no_worker_tells_nobody(monkeypatch):

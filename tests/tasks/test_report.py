@@ -13,9 +13,10 @@ import pytest
 from tasks import wording
 from tasks.forecast import Data
 from tasks.measured import sum_up
-from tasks.report import Clock, make_report, plan_json, plan_markdown, plan_text
+from tasks.report import Clock, Report, make_report, plan_json, plan_markdown, plan_text
 from tasks.rounding import EXACT, Rounded, Rounding
 from tasks.schema import finite
+from tasks.timeline import timeline
 from tasks.wording import bound
 from tests.tasks.builders import STARTED, Scene, certificate, measurements, plan, problem, report
 
@@ -100,11 +101,57 @@ def test_resumed_tiles_count_for_the_product_but_not_for_this_run():
     whole = report()
     early = tuple(replace(tile, started=STARTED - 90, finished=STARTED - 80) for tile in whole.outcome.measurements[:16])
     outcome = replace(whole.outcome, measurements=early + whole.outcome.measurements[16:], resumed=16)
-    resumed = make_report(whole.run, outcome, whole.certificate, whole.stored, whole.clock)
+    resumed = make_report(replace(whole.run, resumed=early), outcome, whole.certificate, whole.stored, whole.clock)
     assert len(resumed.tiles) == 48
     assert resumed.flops_done == pytest.approx(0.75 * whole.run.problem.flops)
     assert resumed.to_json()["measured"]["tiles_resumed"] == 16
     assert resumed.measured.bytes_read == 3 * whole.measured.bytes_read // 4
+
+
+def again(times: int) -> Report:
+    """A run whose first tiles were computed twice, the first time by a worker that did nothing else."""
+    whole = report()
+    twice = tuple(replace(tile, worker="tcp://127.0.0.1:9", started=tile.started - 60) for tile in whole.outcome.measurements[:times])
+    outcome = replace(whole.outcome, repeated=twice, retried=times)
+    return make_report(whole.run, outcome, whole.certificate, whole.stored, whole.clock)
+
+
+def test_what_was_computed_twice_was_read_twice_and_is_nobody_elses_work():
+    whole, twice = report(), again(2)
+    repeated = twice.outcome.repeated
+    assert twice.tiles == whole.tiles and twice.flops_done == whole.flops_done
+    assert twice.measured.bytes_read == whole.measured.bytes_read + sum(tile.bytes_read for tile in repeated)
+    lanes = sum(tile.lanes["multiply"] for tile in repeated) / whole.run.plan.workers
+    assert twice.measured.lanes["multiply"] == pytest.approx(whole.measured.lanes["multiply"] + lanes)
+    assert twice.measured.peak_memory_bytes == whole.measured.peak_memory_bytes + max(tile.peak_bytes for tile in repeated)
+    assert {record.address: record.tiles for record in twice.measured.workers}["tcp://127.0.0.1:9"] == 2
+    assert "and 2 repetitions in" in timeline(twice).note
+
+
+def test_memory_above_the_budget_is_told_where_a_worker_computed_in_vain_alone():
+    whole = report()
+    budget = whole.measured.peak_memory_bytes + 1
+    assert not [text for text in report(memory_limit=budget).warnings if "underestimated the memory" in text]
+    run = replace(whole.run, plan=replace(whole.run.plan, memory_limit=budget))
+    twice = make_report(run, again(1).outcome, whole.certificate, whole.stored, whole.clock)
+    assert [text for text in twice.warnings if "underestimated the memory" in text]
+
+
+@pytest.mark.parametrize(
+    ("missed", "words"), [(1, "1 tile missed max-error and was computed"), (2, "2 tiles missed max-error and were computed")]
+)
+def test_a_warning_counts_what_missed(missed, words):
+    whole = report()
+    told = make_report(whole.run, replace(whole.outcome, missed=missed, retried=missed), whole.certificate, whole.stored, whole.clock)
+    assert any(text.startswith(words) for text in told.warnings)
+
+
+def test_a_repetition_that_an_interrupted_run_left_is_not_of_this_run():
+    whole = report()
+    early = (replace(whole.outcome.measurements[0], started=STARTED - 90),)
+    outcome = replace(whole.outcome, repeated=early)
+    resumed = make_report(replace(whole.run, resumed=early), outcome, whole.certificate, whole.stored, whole.clock)
+    assert resumed.computed == resumed.tiles == whole.tiles
 
 
 def test_text_sets_asked_predicted_and_measured_side_by_side():
@@ -149,7 +196,25 @@ def test_what_only_the_run_could_show_becomes_a_warning():
     assert "the workers' peaks add up to 624 MiB of 100 MiB" in tight.warnings[1]
     retried = make_report(tight.run, replace(tight.outcome, retried=1), tight.certificate, tight.stored, tight.clock)
     assert any(text.startswith("1 tile computed again") for text in retried.warnings)
+    early = make_report(tight.run, replace(tight.outcome, died_early=(-9, -9, 1)), tight.certificate, tight.stored, tight.clock)
+    words = "3 workers died before the first tile (killed by SIGKILL, ended with exit code 1), and came back: no tile was lost"
+    assert words in early.warnings
     assert report().warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("places", "listed"),
+    [
+        (("row 3",), "row 3"),
+        (("row 3, columns 10, 11", "row 203"), "row 3, columns 10, 11; row 203"),
+        (tuple(f"row {row}" for row in range(10)), "row 0; row 1; row 2; row 3; row 4; row 5; row 6; row 7; and others in 2 tiles"),
+    ],
+)
+def test_what_stands_outside_the_certificate_is_one_warning_that_says_so(places, listed):
+    assert report(proof=certificate(nonfinite=places)).warnings == (
+        f"NaN or infinity reaches these, which stand outside the certificate: {listed}",
+    )
+    assert report(proof=certificate(nonfinite=places)).to_json()["error"]["nonfinite"] == list(places)
 
 
 def test_a_run_of_no_measurable_time_divides_by_nothing():
@@ -236,14 +301,3 @@ def test_the_error_that_is_predicted_is_the_plans():
     [row] = [line for line in done.to_text().splitlines() if line.startswith("error ")]
     assert bound(done.run.plan.predicted.error_bound) in row
     assert "4.44e-04" not in row
-
-
-def test_an_error_surely_above_the_bound_for_every_input_is_warned_of():
-    plain = report()
-    scale = plain.certificate.norm_a * plain.certificate.norm_b
-    tiles = tuple(replace(tile, square_residual=(1e-2 * scale) ** 2) for tile in plain.outcome.measurements)
-    above = replace(plain.certificate, measured=2 * plain.certificate.promised)
-    made = make_report(plain.run, replace(plain.outcome, measurements=tiles), above, plain.stored, plain.clock)
-    assert any("promised for every input: check this hardware" in text for text in made.warnings)
-    by_chance = make_report(plain.run, plain.outcome, above, plain.stored, plain.clock)
-    assert not any("promised for every input" in text for text in by_chance.warnings)

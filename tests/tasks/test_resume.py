@@ -22,6 +22,7 @@ from tasks.resume import (
     retract_record,
     run_record,
     tile_record,
+    to_go_on_with,
 )
 from tasks.survey import survey
 from tests.tasks.builders import Scene, report
@@ -63,6 +64,7 @@ def test_nothing_is_planned_again(started, monkeypatch):
     unsaid = job.model_copy(update={"memory": None})
     assert plan_or_resume(unsaid, problem, None) == plan, "who names no memory gets that of the plan"
     assert plan_or_resume(job.model_copy(update={"memory": 2 * job.memory, "overwrite": True}), problem, None) == plan
+    assert plan_or_resume(job.model_copy(update={"priority": 5}), problem, None) == plan, "how urgent it is may change"
 
 
 def test_without_an_unfinished_run_there_is_a_new_plan(started, monkeypatch, tmp_path):
@@ -94,6 +96,40 @@ def test_a_difference_is_named_and_nothing_is_lost(started, change, named):
         plan_or_resume(job.model_copy(update=change), problem, None)
     assert named in str(caught.value) and f"gemmflow clean {job.out}" in str(caught.value)
     assert len(find_unfinished(job).tiles) == 2
+
+
+def begun(job, problem, plan, *records) -> None:
+    """In place of the unfinished run, one that wrote these records and was killed."""
+    unfinished = find_unfinished(job)
+    unfinished.left.discard()
+    first = run_record(job, input_stamps(problem), plan, unfinished.spec)
+    create_staging(job_out(job), unfinished.spec, "power", "r2", Start((first, *records)))
+
+
+def test_a_run_that_finished_nothing_does_not_stand_in_the_way_of_another_one(started, monkeypatch):
+    job, problem, plan, _ = started
+    begun(job, problem, plan)
+    monkeypatch.setattr(resume, "make_plan", lambda *_: "a new plan")
+    assert plan_or_resume(job, problem, None) == plan, "the same command goes on with it"
+    other = job.model_copy(update={"allow_nonfinite": True})
+    assert plan_or_resume(other, problem, None) == "a new plan"
+    assert to_go_on_with(other, problem) is None
+    assert find_unfinished(job).is_empty, "who only plans removes nothing"
+
+
+@pytest.mark.parametrize("kept", ["tile", "retracted", "sum"])
+def test_whatever_was_finished_stands_in_the_way(started, kept):
+    job, problem, plan, tiles = started
+    done = {"tile": [tile_record(tiles[0])], "retracted": [tile_record(tiles[0]), retract_record(0)], "sum": []}
+    begun(job, problem, plan, *done[kept])
+    if kept == "sum":
+        folder = find_staging(job_out(job)).folder / "sums"
+        folder.mkdir()
+        assert find_unfinished(job).is_empty
+        (folder / "0-0").write_bytes(b"x")
+    with pytest.raises(Refused, match="allow-nonfinite was False, now it is True"):
+        plan_or_resume(job.model_copy(update={"allow_nonfinite": True}), problem, None)
+    assert find_unfinished(job) is not None
 
 
 def test_every_field_of_a_job_is_compared_or_says_where():

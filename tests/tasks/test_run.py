@@ -1,7 +1,6 @@
-"""The driver on a real cluster: order, retries, lost workers, refused tiles, memory."""
+"""The driver on a real cluster: order, journal, what ends it, memory."""
 
 import os
-import signal
 import threading
 import time
 from dataclasses import replace
@@ -14,12 +13,12 @@ import zarr
 
 from storage import read_journal
 from tasks.clusters import ClusterSpec, open_cluster
-from tasks.errors import CorruptData, NonFinite, NotCertified, WorkersLost
+from tasks.errors import CorruptData, NonFinite, NotCertified
 from tasks.hardware import Hardware, Layout, Rates
 from tasks.job import make_job
 from tasks.plan import TileShape
 from tasks.planner import make_plan
-from tasks.prepare import prepare
+from tasks.prepare import end, prepare
 from tasks.publish import publish
 from tasks.resume import read_plan
 from tasks.run import kept, multiply
@@ -38,6 +37,7 @@ def machine(workers: int = 2) -> Hardware:
         probe=1e9,
         write=1e9,
         write_unsynced=2e9,
+        uncached=1e9,
         copy=1e10,
         touch=4e9,
     )
@@ -57,11 +57,16 @@ def cluster():
 
 @pytest.fixture
 def inputs(tmp_path):
+    return stored_inputs(tmp_path)
+
+
+def stored_inputs(folder):
+    """A and B in a folder; returns it and their values."""
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((400, 256)).astype("float32"), rng.standard_normal((256, 300)).astype("float32")
-    store(tmp_path / "A", a)
-    store(tmp_path / "B", b)
-    return tmp_path, a, b
+    store(folder / "A", a)
+    store(folder / "B", b)
+    return folder, a, b
 
 
 def planned(folder, **fields):
@@ -147,6 +152,28 @@ def test_a_corrupt_chunk_ends_the_run_and_keeps_staging(inputs, cluster):
     assert not (folder / "C").exists()
 
 
+def test_a_run_that_nan_ends_before_its_first_tile_leaves_room_for_the_next(inputs, cluster):
+    """Either way out that the message names is open."""
+    folder, a, _ = inputs
+    spoilt = a.copy()
+    spoilt[:, 5] = np.nan
+    zarr.open_array(folder / "A")[:] = spoilt
+    run = prepare(*planned(folder), cluster)
+    with pytest.raises(NonFinite, match=r"A .*holds nan.*allow-nonfinite") as caught:
+        multiply(run, cluster, lambda _: None)
+    end(run)
+    assert "kept in" not in str(caught.value)
+    assert list(folder.glob("C*")) == []
+    allowed = prepare(*planned(folder, allow_nonfinite=True), cluster)
+    assert allowed.resumed == ()
+    end(allowed)
+    allowed.hold.discard()
+    zarr.open_array(folder / "A")[:] = a
+    run = prepare(*planned(folder), cluster)
+    assert len(multiply(run, cluster, lambda _: None).measurements) == 35
+    end(run)
+
+
 @pytest.mark.parametrize("error", [NonFinite("A holds nan"), NotCertified("tile 0 misses")])
 def test_what_only_another_command_can_mend_says_how_to_make_room_for_it(error):
     staging = SimpleNamespace(folder="there")
@@ -156,103 +183,7 @@ def test_what_only_another_command_can_mend_says_how_to_make_room_for_it(error):
     assert ("the same command goes on" in said) == isinstance(error, NotCertified)
 
 
-def test_a_killed_worker_loses_only_its_tiles(inputs):
-    folder, a, b = inputs
-    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
-        run = prepare(*planned(folder), opened)
-        pids = opened.run_on_workers(os.getpid)
-        killed = threading.Event()
-
-        def kill(progress):
-            if progress.tiles_done == 5 and not killed.is_set():
-                os.kill(next(iter(pids.values())), signal.SIGKILL)
-                killed.set()
-
-        outcome = multiply(run, opened, kill)
-        certificate = verify(run, outcome)
-        publish(run, outcome, certificate)
-    assert killed.is_set()
-    assert len(outcome.measurements) == 35
-    np.testing.assert_allclose(zarr.open_array(folder / "C")[:], a @ b, rtol=1e-4, atol=1e-3)
-
-
 @pytest.mark.slow
-def test_a_run_without_workers_ends(inputs, monkeypatch):
-    from tasks import drive as module
-    from tasks import processes
-
-    monkeypatch.setattr(processes, "MAX_RESTARTS", 0)
-    monkeypatch.setattr(module, "ALONE_SECONDS", 1.0)
-    folder, _, _ = inputs
-    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
-        run = prepare(*planned(folder), opened)
-        pids = opened.run_on_workers(os.getpid)
-
-        def kill(progress):
-            if progress.tiles_done == 5:
-                for pid in pids.values():
-                    os.kill(pid, signal.SIGKILL)
-
-        with pytest.raises(WorkersLost, match="no worker is left"):
-            multiply(run, opened, kill)
-    assert not (folder / "C").exists()
-
-
-@pytest.mark.slow
-def test_a_run_whose_workers_were_all_replaced_goes_on(inputs):
-    folder, a, b = inputs
-    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
-        run = prepare(*planned(folder), opened)
-        pids = set(opened.run_on_workers(os.getpid).values())
-
-        def kill(progress):
-            while progress.tiles_done == 5 and pids:
-                os.kill(pids.pop(), signal.SIGKILL)
-
-        outcome = multiply(run, opened, kill)
-        verify(run, outcome)
-        publish(run, outcome, verify(run, outcome))
-    np.testing.assert_allclose(zarr.open_array(folder / "C")[:], a @ b, rtol=1e-4, atol=1e-3)
-
-
-def spoil_once(flag: str) -> None:
-    """Make this worker's float32 kernel wrong, for every tile or only for the first (run on workers)."""
-    from tasks import kernels
-
-    honest = kernels.KERNELS["float32", "cpu", "torch"].add
-    state = {"calls": 0}
-
-    def wrong(accumulator, a, b, beta):
-        honest(accumulator, a, b, beta)
-        state["calls"] += 1
-        if flag == "always" or state["calls"] == 1:
-            accumulator[0, 0] += 10
-
-    kernels.KERNELS["float32", "cpu", "torch"] = kernels.Adds(wrong)
-
-
-def test_a_wrong_tile_is_computed_again_elsewhere(inputs):
-    folder, _, _ = inputs
-    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
-        first = opened.workers[0]
-        opened.client.submit(spoil_once, "always", workers=[first], pure=False).result()
-        run = prepare(*planned(folder), opened)
-        run = replace(run, plan=replace(run.plan, tile=TileShape(400, 300, 256), grid=(1, 1, 1), slots=(1, 1)))
-        outcome = multiply(run, opened, lambda _: None)
-        assert outcome.retried == 1
-        assert outcome.measurements[0].worker != first
-
-
-def test_a_tile_that_fails_twice_ends_the_run(inputs):
-    folder, _, _ = inputs
-    with open_cluster(ClusterSpec("local", 2, 1)) as opened:
-        opened.run_on_workers(spoil_once, "always")
-        run = prepare(*planned(folder), opened)
-        with pytest.raises(NotCertified, match=r"times outside its bound.*and again by"):
-            multiply(run, opened, lambda _: None)
-    assert not (folder / "C").exists()
-
-
 def test_peak_memory_stays_below_the_budget_as_seen_from_outside(tmp_path):
     """Workers' resident memory, sampled while a product four times the budget is computed."""
     from tasks.calibrate import measure

@@ -155,9 +155,29 @@ def test_a_sealed_result_is_repaired_in_place(folder, cluster):
     assert sorted(path.name for path in folder.iterdir()) == ["A", "B", "C"]
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_only_what_finished_something_stands_in_the_way_of_a_repair(folder, cluster, kept):
+    stored, _ = computed(folder, cluster, seal="k1")
+    (folder / "C" / "c/0/0").unlink()
+    run = prepare(*planned(folder, seal="k1", overwrite=True), cluster)
+    if kept:
+        (sums := Path(run.staging.folder) / "sums").mkdir()
+        (sums / "0-0").write_bytes(b"a sum")
+    end(run)
+    means = (lambda kind, plan: nullcontext(cluster), lambda _: None)
+    if kept:
+        with pytest.raises(Refused, match=f"unfinished run in {run.staging.folder}: finish it"):
+            repair(folder / "C", False, means)
+    else:
+        assert repair(folder / "C", False, means).root == stored.root
+    assert Path(run.staging.folder).is_dir() == kept
+
+
 def test_an_unfinished_plain_run_is_not_gone_on_with_sealed(folder, cluster):
     asked = planned(folder)
     run = prepare(*asked, cluster)
+    (sums := Path(run.staging.folder) / "sums").mkdir()
+    (sums / "0-0").write_bytes(b"a sum")  # else there is nothing to go on with
     end(run)
     with pytest.raises(Refused, match="seal was not set, now it is k1"):
         plan_or_resume(asked[0].model_copy(update={"seal": "k1"}), *asked[1:3])
@@ -165,14 +185,14 @@ def test_an_unfinished_plain_run_is_not_gone_on_with_sealed(folder, cluster):
 
 def test_a_worker_without_the_key_is_named_before_anything_is_computed(folder, cluster, monkeypatch):
     monkeypatch.setenv("GEMMFLOW_KEY_DRIVER_ONLY", secrets.token_hex(32))
-    with pytest.raises(ClusterMismatch, match=r"^worker tcp://\S+: key 'driver-only' is not known on \S+: set GEMMFLOW_KEY_DRIVER_ONLY"):
+    with pytest.raises(ClusterMismatch, match=r"^worker tls://\S+: key 'driver-only' is not known on \S+: set GEMMFLOW_KEY_DRIVER_ONLY"):
         prepare(*planned(folder, seal="driver-only"), cluster)
     assert sorted(path.name for path in folder.iterdir()) == ["A", "B"]
 
 
 def test_a_worker_with_another_key_of_that_name_is_named(folder, cluster, monkeypatch):
     monkeypatch.setenv("GEMMFLOW_KEY_K1", secrets.token_hex(32))
-    with pytest.raises(ClusterMismatch, match=r"^worker tcp://\S+: key 'k1' is not the one that sealed the array") as raised:
+    with pytest.raises(ClusterMismatch, match=r"^worker tls://\S+: key 'k1' is not the one that sealed the array") as raised:
         prepare(*planned(folder, seal="k1"), cluster)
     assert raised.value.exit_code == 2
     assert sorted(path.name for path in folder.iterdir()) == ["A", "B"]

@@ -16,7 +16,8 @@ from tasks.memory import tile_memory
 from tasks.options import crews, depths, edges, outputs, parts_for
 from tasks.plan import TileShape
 from tasks.precision import PROBES, Precision
-from tasks.search import MOST_TILES, NEAR_TIE, Search, first_fastest, settle
+from tasks.search import MOST_TILES, Search
+from tasks.ties import NEAR_TIE, first_fastest, settle
 from tests.tasks.machines import GIB, MIB, hardware, job, problem
 from tests.tasks.test_candidate import candidate
 
@@ -64,9 +65,9 @@ def priced(search, precision, output):
 def naive(search, precision):
     best, bar, times = None, Bar(), 0
     for output in outputs(search.job, (search.problem.m, search.problem.n), precision.dtype_out, search._along):
-        fits = [fit for fit in priced(search, precision, output) if bar.admits(fit.price, fit.cost)]
+        fits = [fit for fit in priced(search, precision, output) if bar.admits(fit.price, fit.cost.bytes_moved)]
         found, times = settle(search.problem, fits) if fits else None, times + 1
-        if found and bar.admits(found.price, found.cost):
+        if found and bar.admits(found.price, found.cost.bytes_moved):
             best, times = found, 0
         bar = Bar.above(best, times + 1) if best else Bar()
     return best
@@ -77,7 +78,7 @@ def searches(draw):
     shape = draw(st.tuples(*[st.sampled_from(EXTENTS)] * 3))
     chunks = draw(st.tuples(*[st.one_of(st.none(), st.sampled_from(CHUNKS))] * 2))
     budget = draw(st.sampled_from([200 * MIB, 260 * MIB, 400 * MIB, 512 * MIB, GIB, 4 * GIB, 64 * GIB]))
-    machine = draw(st.sampled_from([hardware(), hardware((4, 1)), hardware((1, 1), device="cuda", device_memory=GIB)]))
+    machine = draw(st.sampled_from([hardware(), hardware((4, 1)), hardware((1, 4), device="cuda", device_memory=GIB)]))
     chunk = draw(st.sampled_from([None, (2048, 2048), (700, 300)]))
     return Search(job(chunk=chunk), problem(shape, chunks=chunks), machine, budget)
 

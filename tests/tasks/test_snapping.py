@@ -114,6 +114,15 @@ def test_the_largest_number_never_becomes_infinite(stored):
     assert done.error <= sqrt(3) * largest / 6
 
 
+def test_a_type_that_is_wider_than_the_accumulator_has_the_range_of_that():
+    largest = float(np.finfo(np.float32).max)
+    values = torch.tensor([[largest, largest / 3, 0.3]])
+    done = snap(values, torch.tensor([largest / 3], dtype=torch.float64), "float64")
+    step = step_below(largest / 3, "float32")
+    assert values.tolist() == [[largest, step * np.rint(largest / 3 / step), 0.0]]
+    assert np.isfinite(done.error)
+
+
 @pytest.mark.parametrize("stored", TYPES)
 def test_the_smallest_numbers_are_rounded_too(stored):
     tiny = float(np.finfo(stored).smallest_subnormal)

@@ -34,9 +34,12 @@ def cluster():
         yield opened
 
 
-def store(path, values):
-    """An array without its zero chunks."""
-    zarr.create_array(path, shape=values.shape, chunks=(64, 64), dtype=values.dtype, fill_value=0)[:] = values
+def store(path, values, fill=0):
+    """An array without its zero chunks, which read as the fill value."""
+    array = zarr.create_array(path, shape=values.shape, chunks=(64, 64), dtype=values.dtype, fill_value=fill)
+    for place in (np.s_[row : row + 64, col : col + 64] for row in range(0, values.shape[0], 64) for col in range(0, values.shape[1], 64)):
+        if values[place].any():
+            array[place] = values[place]
 
 
 @pytest.fixture
@@ -86,6 +89,36 @@ def test_a_run_end_to_end(inputs, cluster, pair):
     assert report.to_json()["plan"]["skipped"]["of"] == report.run.plan.tiles * report.run.plan.grid[2]
     assert report.flops_done == report.run.plan.flops
     assert check_up(folder / "C", Ask(full=True, against_inputs=True)).sound
+
+
+@pytest.mark.parametrize("fill", [3, -1])
+@pytest.mark.parametrize("small", [False, True])
+def test_chunks_that_read_as_another_fill_value_are_multiplied_and_not_counted_as_read(inputs, cluster, fill, small):
+    folder, a, b = inputs
+    for name, values in (("A2", a), ("B2", b)):
+        store(folder / name, values, fill)
+        values[:] = zarr.open_array(folder / name)[:]
+    parts = asked(folder, "A2", "B2")
+    report = computed(small_tiles(*parts) if small else parts, cluster)
+    error = np.linalg.norm(zarr.open_array(folder / "C")[:] - a.astype(float) @ b.astype(float)) / np.linalg.norm(a) / np.linalg.norm(b)
+    assert error <= report.certificate.measured <= report.certificate.asked
+    assert report.run.plan.skipped is None and report.run.problem.a.stored_bytes < report.run.problem.a.nbytes
+    if not small:
+        assert report.measured.bytes_read == pytest.approx(report.run.plan.predicted.bytes_read, rel=0.02)
+    assert check_up(folder / "C", Ask(full=True, against_inputs=True)).sound
+
+
+@pytest.mark.parametrize(("name", "fill"), [("A", 0), ("A.npz", 0), ("A2", 3)])
+def test_one_triangle_of_what_lacks_chunks_reads_what_is_planned(inputs, cluster, name, fill):
+    folder, a, _ = inputs
+    if fill:
+        store(folder / name, a, fill)
+        a = zarr.open_array(folder / name)[:]
+    report = computed(asked(folder, name, name, transpose_b=True, store="triangle"), cluster)
+    assert report.run.plan.symmetry == "triangle" and report.run.plan.bytes_ratio >= 1
+    assert report.measured.bytes_read == pytest.approx(report.run.plan.predicted.bytes_read, rel=0.02)
+    lower = np.tril(np.ones((400, 400), bool))
+    np.testing.assert_allclose(zarr.open_array(folder / "C")[:][lower], (a.astype(float) @ a.T.astype(float))[lower], atol=1e-3)
 
 
 def test_what_was_never_looked_at_does_not_look_like_damage(inputs, cluster):

@@ -89,10 +89,11 @@ def test_more_tiles_than_workers_may_come_in_parts(tmp_path, cluster, parts):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [60, 20])
-def test_a_killed_worker_costs_its_parts_alone(tmp_path, rows):
+@pytest.mark.parametrize(("rows", "codec"), [(60, "none"), (20, "none"), (60, "blosc-zstd")])
+def test_a_killed_worker_costs_its_parts_alone(tmp_path, rows, codec):
     with open_cluster(ClusterSpec("local", 2, 1)) as opened:
-        run = prepare(*cut(tmp_path, rows=rows), opened)
+        *asked, plan = cut(tmp_path, rows=rows)
+        run = prepare(*asked, replace(plan, sums_codec=codec), opened)
         pids, killed = opened.run_on_workers(os.getpid), []
 
         def kill(progress):
@@ -120,8 +121,11 @@ class _Stopped(Exception):
     pass
 
 
-def test_a_run_that_goes_on_finds_the_parts_that_were_done(tmp_path, cluster):
-    run = prepare(*cut(tmp_path), cluster)
+@pytest.mark.parametrize("codec", ["none", "blosc-zstd"])
+def test_a_run_that_goes_on_finds_the_parts_that_were_done(tmp_path, cluster, codec):
+    asked = cut(tmp_path)
+    asked = (*asked[:3], replace(asked[3], sums_codec=codec))
+    run = prepare(*asked, cluster)
 
     def stop(progress):
         if progress.flops_done > 0.5 * progress.flops:
@@ -132,7 +136,7 @@ def test_a_run_that_goes_on_finds_the_parts_that_were_done(tmp_path, cluster):
     run.lease.release()
     kept = sum("." not in path.name for path in Path(run.staging.folder, "sums").iterdir())
     assert kept >= 5
-    again = prepare(*cut(tmp_path), cluster)
+    again = prepare(*asked, cluster)
     [tile] = published(again, cluster).measurements
     assert tile.bytes_read <= (10 - kept) * 2 * 2 * 64 * 64 * 4  # two slabs a part, a chunk of A and of B each
     assert sorted(path.name for path in tmp_path.iterdir()) == ["A", "B", "C"]

@@ -18,6 +18,7 @@ from tasks import tile as tile_module
 from tasks.errors import NonFinite
 from tasks.geometry import SlabCosts
 from tasks.nonfinite import Affected, overflow_error
+from tasks.survey import Operand
 from tasks.tile import compute_tile
 from tasks.walk import planned_bytes
 from tasks.workspace import release
@@ -147,6 +148,15 @@ def test_nonfinite_input_is_refused_with_its_stored_position(tmp_path, operand, 
         compute(recipe)
 
 
+def test_of_a_matrix_by_its_own_transpose_only_a_was_given(tmp_path):
+    values = np.zeros((12, 12), "float32")
+    values[3, 7] = np.inf
+    recipe = recipe_for(tmp_path / "run", (values, values.T), Way(tile=(12, 12, 12), in_chunks=(5, 7)))
+    turned = replace(recipe, b=Operand(recipe.a.matrix, transposed=True))
+    with pytest.raises(NonFinite, match=r"A holds inf at \[3, 7\] \(chunk 0, 1\)"):
+        compute(turned)
+
+
 def test_allowed_nonfinite_rows_and_columns_stand_outside_the_certificate(tmp_path):
     rng = np.random.default_rng(8)
     a, b = rng.standard_normal((20, 30)).astype("float32"), rng.standard_normal((30, 20)).astype("float32")
@@ -161,6 +171,16 @@ def test_allowed_nonfinite_rows_and_columns_stand_outside_the_certificate(tmp_pa
     clean = (a[good_rows], b[:, good_cols])
     assert norm(c[kept] - oracle(*clean)) <= recipe.bound * norm(clean[0]) * norm(clean[1])
     assert not np.isfinite(c[3]).any()
+
+
+def test_what_was_read_before_a_column_stood_out_counts(tmp_path):
+    rng = np.random.default_rng(8)
+    a, b = rng.standard_normal((8, 32)).astype("float32"), rng.standard_normal((32, 8)).astype("float32")
+    b[17, 3] = np.nan
+    recipe = recipe_for(tmp_path / "run", (a, b), Way(tile=(8, 8, 8), allow_nonfinite=True, form="npy"))
+    release()
+    (found,) = compute(recipe)
+    assert found.bytes_read == a.nbytes + b.nbytes + 3 * (2 * 8 * 8 * 4), "three slabs of each were read before"
 
 
 def test_what_is_read_again_of_b_is_held_against_what_was_found_of_it_at_first(tmp_path, monkeypatch):

@@ -187,3 +187,10 @@ def test_a_product_that_misses_what_was_asked_is_not_certified():
         verify(replace(run, plan=replace(run.plan, max_error=1e-12)), Outcome((bad,), 1.0, 0))
     assert caught.value.exit_code == 4
     assert verify(run, Outcome((measurement(),), 1.0, 0)).kept
+
+
+def test_what_vanishes_is_said_to_be_too_small_and_no_error_above_1_is_advised():
+    run = run_of((8, 5, 8), (8, 8))
+    lost = measurement(square_a=1e-76, square_b=1e-76, square_residual=1e-154)
+    with pytest.raises(NotCertified, match=r"measured; numbers this small vanish: scale the inputs up, or use --precision float64"):
+        verify(run, Outcome((lost,), 1.0, 0))

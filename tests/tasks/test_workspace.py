@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
-from storage import Matrix
+from storage import CorruptData, Matrix
 from tasks.workspace import Lanes, release, workspace_for
 from tests.tasks.inline import Way, recipe_for
 
@@ -34,6 +35,22 @@ def test_a_streamed_slab_gives_way(tmp_path):
     space.shelf_b.take((1, 0), made.b, (4, 8), (0, 8))
     _, count = space.shelf_b.take((0, 0), made.b, (0, 4), (0, 8))
     assert count > 0
+    release()
+
+
+def test_a_slab_that_could_not_be_read_is_not_here(tmp_path, monkeypatch):
+    """The next tile would have taken the slab before it for this one, and so would its check."""
+    made = recipe(tmp_path / "one")
+    space, read = workspace_for(made), Matrix.read_into
+    space.shelf_b.take((0, 0), made.b, (0, 4), (0, 8))
+    with monkeypatch.context() as patch:
+        patch.setattr(Matrix, "read_into", lambda *args: (_ for _ in ()).throw(CorruptData("gone")))
+        with pytest.raises(CorruptData):
+            space.shelf_b.take((1, 0), made.b, (4, 8), (0, 8))
+    slab, count = space.shelf_b.take((1, 0), made.b, (4, 8), (0, 8))
+    wanted = np.empty((4, 8), "float32")
+    assert count == read(made.b.matrix, wanted, slice(4, 8), slice(0, 8))
+    assert np.array_equal(slab.values.numpy(), wanted)
     release()
 
 

@@ -12,6 +12,7 @@ A module is changed right after it was loaded, so that whoever imports from it g
 """
 
 import contextlib
+import functools
 import importlib.abc
 import importlib.machinery
 import json
@@ -27,6 +28,7 @@ TRICKS = json.loads(os.environ.get("GEMMFLOW_TRICKS", "{}"))
 TEMPORARY = re.compile(r"(\.\d+-[0-9a-f]+-\d+)?\.partial$")
 SEEN: Counter[str] = Counter()
 ASKED = [""]
+WORKER = "tasks.worker" in sys.orig_argv
 
 
 def note(name, text):
@@ -113,6 +115,29 @@ def watch_journal(module):
     around(module.Journal, "append", lambda _, record: record["kind"], ("recording", "recorded"))
 
 
+def questions(name, step):
+    """A function that workers are asked to run: two steps there, none in the driver, which calls some of them too."""
+
+    def watch(module):
+        honest = getattr(module, name)
+
+        @functools.wraps(honest)  # workers find it by its name
+        def wrapped(*args, **kwargs):
+            reach(f"{step} asked" if WORKER else "")
+            answer = honest(*args, **kwargs)
+            reach(f"{step} answered" if WORKER else "")
+            return answer
+
+        setattr(module, name, wrapped)
+
+    return watch
+
+
+def watch_loading(module):
+    del module
+    reach("worker loading" if WORKER else "")
+
+
 def watch_exchange(module):
     around(module, "rename_with", lambda *_: "exchange", ("before", "after"))
 
@@ -146,9 +171,25 @@ def count_tiles(module):
             import time
 
             time.sleep(TRICKS["seconds"])
+        if "hog" in TRICKS:
+            hog(tile.index)
         return honest(recipe, tile, attempt)
 
     module.compute_tile = compute_tile
+
+
+def hog(tile):
+    """Take too much memory, and wait for the end: for each tile that comes, or for one of them once."""
+    import time
+
+    if TRICKS["hog"] != "always":
+        if tile != TRICKS["hog"] or (FOLDER / "hogged").exists():
+            return
+        (FOLDER / "hogged").touch()
+    note("struck", f"hog {tile}")
+    held = bytearray(2 << 30)
+    held[::4096] = b"x" * len(held[::4096])
+    time.sleep(60)
 
 
 def other_kernel(module):
@@ -182,14 +223,41 @@ def little_room(module):
     resource.setrlimit(resource.RLIMIT_FSIZE, (TRICKS["fsize"], TRICKS["fsize"]))
 
 
+def often_renewed(module):
+    """Prefect asks for a slot again after so many seconds, not after four minutes."""
+    module._RENEWAL_FRACTION = TRICKS["renewed"] / 300
+
+
+def deafness(module):
+    """Prefect's own processes do not hear that a run is to be cancelled."""
+
+    async def deaf(observer):
+        del observer
+        await module.asyncio.Event().wait()
+
+    module.FlowRunCancellingObserver._consume_events = deaf
+
+
+def jumping_clock():
+    """The wall clock goes forth and back by so many seconds, in all processes at once, from one second to the next."""
+    import time
+
+    honest = time.time
+    time.time = lambda: honest() + (0, TRICKS["clock"], 0, -TRICKS["clock"])[int(time.monotonic()) % 4]
+
+
 CHANGES = {
     "storage.journal": [(watch_journal, None)],
     "storage.publish": [(watch_exchange, None)],
     "storage.manifest": [(watch_manifest, None)],
     "tasks.resume": [(small_tiles, "tile")],
-    "tasks.tile": [(count_tiles, None), (little_room, "fsize")],
+    "tasks.tile": [(count_tiles, None), (little_room, "fsize"), (watch_loading, None)],
+    "tasks.handshake": [(questions("describe_code", "code"), None), (questions("look_at_files", "files"), None)],
+    "tasks.rates": [(questions("measure_worker", "rates"), None), (questions("measure_threads", "threads"), None)],
     "tasks.kernels": [(other_kernel, "kernel")],
     "storage.lease": [(impatience, "standstill")],
+    "prefect.concurrency._leases": [(often_renewed, "renewed")],
+    "prefect._internal.observers": [(deafness, "deaf")],
 }
 
 
@@ -216,6 +284,9 @@ if "GEMMFLOW_FAULTS" in os.environ:
     if "flows" in sys.orig_argv:
         (FOLDER / "driver").write_text(str(os.getpid()))
     sys.meta_path.insert(0, Finder())
+    reach("worker started" if WORKER else "")
+    if "clock" in TRICKS:
+        jumping_clock()
     watch_files()
     if "version" in TRICKS:
         from importlib import metadata
