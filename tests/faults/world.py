@@ -53,6 +53,8 @@ class World:
     folder: Path
     tricks: dict[str, object] = field(default_factory=lambda: {"tile": TILE})
     commands: list[Command] = field(default_factory=list)
+    token: str = ""
+    """Of the latest command: whose faults are counted."""
     data: Path = Path()
     """Where A, B and OUT lie; by default a folder of its own."""
 
@@ -119,10 +121,10 @@ class World:
         return done
 
     def strike(self, *faults: str) -> None:
-        """From now on these faults wait to strike, each once."""
-        for path in self.faults.glob("struck*"):
-            path.unlink()
-        (self.faults / "fault").write_text("\n".join([secrets.token_hex(4), *faults]))
+        """From now on these faults wait to strike, each once; what strikes late of the ones before does not count."""
+        self.token, whole = secrets.token_hex(4), self.faults / "fault.new"
+        whole.write_text("\n".join([self.token, *faults]))
+        whole.replace(self.faults / "fault")
 
     def killed(self, *more: str, tiles: int = 20) -> int:
         """Kill everything after so many tiles were recorded; returns how many the journal holds."""
@@ -134,7 +136,8 @@ class World:
     def struck(self) -> list[str]:
         """The faults that did."""
         path = self.faults / "struck"
-        return path.read_text().splitlines() if path.exists() else []
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [fault for command, _, fault in (line.partition(" ") for line in lines) if command == self.token]
 
     def computed(self) -> Counter[int]:
         """How often each tile was begun, over all runs since `forget`."""

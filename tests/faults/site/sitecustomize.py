@@ -1,11 +1,11 @@
 """What a fault test puts first on the path of every process of a run: faults at chosen steps, without a line in the code itself.
 
     GEMMFLOW_FAULTS  folder of the test
-        fault        a line that is new for each command, then lines STEP:N:VICTIM:
+        fault        the command's token, new for each, then lines STEP:N:VICTIM:
                      kill VICTIM (self, driver, all) when a process reaches STEP for the N-th time
-        struck       gets a line for each that has struck; none strikes twice
+        struck       gets a line for each that has struck, behind the token; none strikes twice
         computed     gets a line for every tile that is begun
-        driver       process id of the latest command
+        driver       process id of the latest command, behind the token
     GEMMFLOW_TRICKS  JSON, see CHANGES: a plan of small tiles, another version, a kernel of other bits, ...
 
 A module is changed right after it was loaded, so that whoever imports from it gets the change.
@@ -36,6 +36,17 @@ def note(name, text):
         file.write(f"{text}\n")
 
 
+def token():
+    """Of the command that is under way."""
+    return (FOLDER / "fault").read_text().splitlines()[0]
+
+
+def latest():
+    """Token and process id of the last driver that started; none yet where nobody has."""
+    path = FOLDER / "driver"
+    return path.read_text().split() if path.exists() else ["", ""]
+
+
 def reach(step):
     """Say that this process is at a step; strike where it is one that was asked for."""
     if not step:
@@ -45,18 +56,22 @@ def reach(step):
         ASKED[0] = asked
         SEEN.clear()
     SEEN[step] += 1
-    for number, line in enumerate(asked.splitlines()[1:]):
+    command, *lines = asked.splitlines()
+    for number, line in enumerate(lines):
         wanted, count, victim = line.split(":")
         if step == wanted and SEEN[step] >= int(count):
-            strike(f"{number} {line}", victim)
+            strike(command, f"{number} {line}", victim)
 
 
-def strike(fault, victim):
+def strike(command, fault, victim):
+    """Once for each command; and not before its driver is there, since workers that outlive drivers end tiles of the one before."""
+    started, driver = latest()
+    if victim == "driver" and started != command:
+        return
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(FOLDER / f"struck {fault}".replace(":", "-"), os.O_CREAT | os.O_EXCL))
-        note("struck", fault)
-        driver = int((FOLDER / "driver").read_text())
-        for process in {"self": list, "driver": lambda: [driver], "all": marked}[victim]():
+        os.close(os.open(FOLDER / f"struck {command} {fault}".replace(":", "-"), os.O_CREAT | os.O_EXCL))
+        note("struck", f"{command} {fault}")
+        for process in {"self": list, "driver": lambda: [int(driver)], "all": marked}[victim]():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         if victim != "driver":
@@ -186,7 +201,7 @@ def hog(tile):
         if tile != TRICKS["hog"] or (FOLDER / "hogged").exists():
             return
         (FOLDER / "hogged").touch()
-    note("struck", f"hog {tile}")
+    note("struck", f"{token()} hog {tile}")
     held = bytearray(2 << 30)
     held[::4096] = b"x" * len(held[::4096])
     time.sleep(60)
@@ -282,7 +297,9 @@ class Finder(importlib.abc.MetaPathFinder):
 
 if "GEMMFLOW_FAULTS" in os.environ:
     if "flows" in sys.orig_argv:
-        (FOLDER / "driver").write_text(str(os.getpid()))
+        whole = FOLDER / f"driver.{os.getpid()}"
+        whole.write_text(f"{token()} {os.getpid()}")
+        whole.replace(FOLDER / "driver")
     sys.meta_path.insert(0, Finder())
     reach("worker started" if WORKER else "")
     if "clock" in TRICKS:
