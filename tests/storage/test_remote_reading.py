@@ -119,7 +119,7 @@ def test_a_burst_of_failures_changes_nothing(flaky: Flaky, tmp_path: Path, value
     assert read(matrix).tobytes() == values.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["v3-zstd", "v3-transposed"])
+@pytest.mark.parametrize("kind", ["v3-zstd", pytest.param("v3-transposed", marks=pytest.mark.slow)])
 def test_a_store_that_stays_away_is_no_damage(flaky: Flaky, tmp_path: Path, values: np.ndarray, kind: str) -> None:
     store, proxy = flaky
     KINDS[kind](tmp_path / "a", values)

@@ -24,6 +24,7 @@ def hardware():
     return calibrate()
 
 
+@pytest.mark.slow
 def test_every_row_of_every_table_has_a_rate(hardware):
     for layout in hardware.layouts:
         assert set(layout.rates.flops) == {row.name for row in ARITHMETICS.values() if "cpu" in row.devices}
@@ -46,11 +47,13 @@ def test_a_kernel_that_is_far_too_slow_is_not_timed_on_a_large_block(monkeypatch
     assert blocks == [WARM_BLOCK, WARM_BLOCK, BLOCK]
 
 
+@pytest.mark.slow
 def test_it_is_remembered_and_asked_again_it_is_the_same(hardware):
     assert recall(host_fingerprint("cpu")) == hardware
     assert measure(make_job(a="a", b="b", out="c"), None) == hardware
 
 
+@pytest.mark.slow
 def test_layouts_cover_the_machine(hardware):
     assert workers_to_measure("cpu") == (usable_cores(), 1)
     layouts = [(layout.workers, layout.threads) for layout in hardware.layouts]

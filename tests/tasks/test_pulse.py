@@ -43,7 +43,7 @@ def one_tile(folder, parts=1):
     return job, problem, hardware, replace(plan, **changed)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("parts", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_tile_shows_progress_before_it_is_done(tmp_path, slow, parts):
     seen = []
     run = prepare(*one_tile(tmp_path, parts), slow)
