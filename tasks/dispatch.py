@@ -4,12 +4,14 @@ A preference for a worker is never a must: Dask gives a task to another one when
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from distributed import Client, Future, as_completed
+from distributed import CancelledError, Client, Future, as_completed
 
+from tasks.in_time import NoAnswer, Question
 from tasks.outcome import Measurement, Part
 from tasks.recipe import Recipe
 from tasks.remote import compute_part, compute_tile, finish_tile
@@ -20,6 +22,8 @@ _T = TypeVar("_T")
 
 WAIT_SECONDS = 0.1
 """How long nothing is looked at while no tile lands; one that lands ends the wait."""
+RECORD_SECONDS = 1.0
+"""How long a record is waited for before it is looked whether the tile was taken back."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,21 @@ class Air:
                 yield flight
             elif part := self._parts.pop(future.key, None):
                 part_landed(*part)
+
+    def record(self, flight: Flight) -> Measurement:
+        """What a tile that landed says of itself. Raises what its tasks raised, and CancelledError where it was taken back.
+
+        The record is fetched through the scheduler. One that is stopped just then never hands it over: whoever notices takes the tile back.
+        """
+        asked = Question(self._client.loop, lambda: cast("Awaitable[Measurement]", flight.future.result()))
+        try:
+            while True:
+                with suppress(NoAnswer):
+                    return asked.answer(RECORD_SECONDS)
+                if flight.future.cancelled():
+                    raise CancelledError(flight.future.key)
+        finally:
+            asked.drop()
 
     def over(self, flight: Flight) -> None:
         """Forget a tile, and let the workers forget it."""

@@ -174,7 +174,7 @@ class Drive:
     def _land(self, flight: Flight) -> str:
         """Book a finished tile; returns the worker that is free now."""
         try:
-            measurement: Measurement = flight.future.result()
+            measurement = self.air.record(flight)
         except CommClosedError as error:
             raise self.cluster.gone() from error
         except (KilledWorker, CancelledError) as error:

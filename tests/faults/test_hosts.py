@@ -13,7 +13,9 @@ from tasks.cluster import Cluster
 from tasks.cluster_file import FOLDERS
 from tasks.clusters import ClusterSpec, open_cluster
 from tasks.described import described
+from tasks.dispatch import Air, Flight
 from tasks.errors import GemmflowError
+from tasks.outcome import Measurement
 from tests.faults.hosts import CAN, Host, Network, network
 from tests.tasks.test_crowded_run import at, filled, product
 
@@ -84,3 +86,24 @@ def test_the_scheduler_is_lost_and_the_run_goes_on_elsewhere(
     with open_cluster(ClusterSpec("local", 2, 1)) as cluster:
         outcome, bits = product(folder, cluster)
     assert bits == expected and outcome.resumed >= 5
+
+
+@pytest.mark.timeout(300)
+def test_a_scheduler_that_stops_before_it_hands_a_record_over_is_not_waited_for(
+    folder: Path, hosts: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, handed = Air.record, list[Flight]()
+
+    def stopped(air: Air, flight: Flight) -> Measurement:
+        handed.append(flight)
+        if len(handed) == 5:
+            stop(hosts.scheduler)
+        return record(air, flight)
+
+    monkeypatch.setattr(Air, "record", stopped)
+    for module in (cluster_module, watch):
+        monkeypatch.setattr(module, "SILENT_SECONDS", 8.0)
+    started = monotonic()
+    with pytest.raises(GemmflowError, match="the same command goes on from there"), joined(hosts) as cluster:
+        product(folder, cluster)
+    assert len(handed) == 5 and monotonic() - started < 120
