@@ -53,7 +53,7 @@ class World:
     folder: Path
     tricks: dict[str, object] = field(default_factory=lambda: {"tile": TILE})
     commands: list[Command] = field(default_factory=list)
-    token: str = ""
+    token: str = field(default="", init=False)
     """Of the latest command: whose faults are counted."""
     data: Path = Path()
     """Where A, B and OUT lie; by default a folder of its own."""
