@@ -20,8 +20,11 @@ from tests.tasks.test_run import machine
 
 
 @pytest.fixture(scope="module")
-def hardware():
-    return calibrate()
+def hardware(tmp_path_factory):
+    """Measured afresh, in a cache without the history that other tests' runs leave."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GEMMFLOW_CACHE", str(tmp_path_factory.mktemp("measured")))
+        yield calibrate()
 
 
 @pytest.mark.slow
