@@ -13,6 +13,7 @@ __all__ = ["flaky", "s3", "s3_server", "s3_settings"]
 settings.register_profile("gemmflow", deadline=None)  # a busy machine is no failure; pytest limits the time of each test
 settings.load_profile("gemmflow")
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, also by every process that a test starts
+signal.signal(signal.SIGINT, signal.default_int_handler)  # so it is in the background of a script
 
 
 @pytest.fixture(scope="session", autouse=True)
