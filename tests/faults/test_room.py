@@ -39,7 +39,10 @@ def limited(nbytes: int) -> Iterator[None]:
         limit(0)
 
 
-@pytest.mark.parametrize("more", [("--durability", "power"), ("--durability", "process"), ("--seal", "room")], ids=" ".join)
+MORE = [("--durability", "power"), ("--durability", "process"), ("--seal", "room")]
+
+
+@pytest.mark.parametrize("more", [MORE[0], *(pytest.param(more, marks=pytest.mark.slow) for more in MORE[1:])], ids=" ".join)
 def test_no_room_for_a_chunk(lab: Lab, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, more: tuple[str, str]) -> None:
     key = secrets.token_hex(32)
     monkeypatch.setenv("GEMMFLOW_KEY_ROOM", key)

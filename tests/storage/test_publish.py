@@ -275,6 +275,7 @@ STEPS = {
 NEW_STEPS = ["staging created", "first chunk renamed", "root written", "before the rename", "after the rename"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "step"), [*[("overwrite", step) for step in STEPS], *[("new", step) for step in NEW_STEPS]])
 def test_kill_9_leaves_out_as_it_was_or_complete(tmp_path: Path, mode: str, step: str) -> None:
     out = tmp_path / "out"

@@ -96,6 +96,7 @@ def test_truncated_and_empty_chunks_are_named(both: tuple[Path, ObjectStore]) ->
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["v3-none", "v3-none-crc", "v3-blosc-lz4", "v3-zstd", "v3-gzip-crc", "v2-zlib"])
 def test_a_body_that_arrives_short_is_damage(flaky: Flaky, tmp_path: Path, values: np.ndarray, kind: str) -> None:
     store, proxy = flaky

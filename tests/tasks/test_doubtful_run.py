@@ -109,7 +109,7 @@ def on_first(cluster: Cluster, *fault: object) -> str:
     return first
 
 
-@pytest.mark.parametrize("amount", [FAINT, 10.0])
+@pytest.mark.parametrize("amount", [FAINT, pytest.param(10.0, marks=pytest.mark.slow)])
 def test_a_worker_that_is_always_wrong_is_retired_and_the_product_is_right(tmp_path, cluster, amount):
     wanted = sound(tmp_path / "sound", cluster, operands())
     bad = on_first(cluster, amount, EACH)

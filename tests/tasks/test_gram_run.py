@@ -88,7 +88,7 @@ def error_of(folder, x) -> float:
     return float(np.linalg.norm(product - x.astype(float) @ x.T.astype(float)) / np.linalg.norm(x.astype(float)) ** 2)
 
 
-@pytest.mark.parametrize("k", [64, 4096])
+@pytest.mark.parametrize("k", [64, pytest.param(4096, marks=pytest.mark.slow)])
 def test_sound_tiles_raise_no_alarm_though_the_diagonal_is_large(tmp_path, cluster, k):
     """A diagonal element is k, the others sqrt(k): its rounding error is that of a whole row."""
     x = matrix(k, 384)

@@ -105,6 +105,7 @@ def test_what_every_product_of_slices_loses_is_within_the_bound(unit):
     check(replace(unit, block=4), lines(x, y), 40)
 
 
+@pytest.mark.slow
 @by_unit
 def test_the_true_error_is_within_the_bound_at_great_depth(unit):
     k = 65_536 if unit.key[0] in SLICED else DEEP

@@ -83,7 +83,7 @@ CUT = {
 
 
 @pytest.mark.parametrize("store", ["", "full"], ids=["plain", "symmetric"])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("arithmetic", ["float32", "float32-wide", "bfloat16"])
 @pytest.mark.parametrize(("rows", "chunk"), CUT.values(), ids=CUT)
 def test_no_piece_has_so_few_rows_that_the_library_sums_them_up_in_another_way(
@@ -212,7 +212,9 @@ GRAMS = {
 }
 
 
-@pytest.mark.parametrize("strip", [16, 24, 512], ids="strips of {}".format)
+@pytest.mark.parametrize(
+    "strip", [16, pytest.param(24, marks=pytest.mark.slow), pytest.param(512, marks=pytest.mark.slow)], ids="strips of {}".format
+)
 @pytest.mark.parametrize(("store", "changes"), GRAMS.values(), ids=GRAMS)
 def test_tiles_of_a_symmetric_product_are_split_and_have_the_same_bits(tmp_path: Path, little, monkeypatch, store, changes, strip) -> None:
     monkeypatch.setattr(syrk, "STRIP", strip)

@@ -68,7 +68,7 @@ def bits(folder: Path) -> bytes:
     return zarr.open_array(folder / "C")[:].tobytes()
 
 
-@pytest.mark.parametrize("rows", [60, 20])
+@pytest.mark.parametrize("rows", [60, pytest.param(20, marks=pytest.mark.slow)])
 def test_whoever_computes_the_bits_are_the_same(tmp_path, cluster, rows):
     published(prepare(*cut(tmp_path, rows=rows), cluster), cluster)
     first = bits(tmp_path)
