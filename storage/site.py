@@ -145,6 +145,10 @@ class Hold(Protocol):
         """A partial sum that was kept; None where there is none, or it is not what was written."""
         ...
 
+    def has_sums(self) -> bool:
+        """Whether partial sums are kept."""
+        ...
+
     def journal(self) -> OpenJournal:
         """Open the run's journal to go on with it."""
         ...

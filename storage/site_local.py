@@ -18,8 +18,7 @@ from storage.salvage import salvage
 from storage.seal import Seal
 from storage.settled import Decision, declare_codec, read_settled, settle
 from storage.staging import Durability, Found, Staging, Start, create_staging, discard, find_staging, is_published, take_over, taken_over
-from storage.sums import FOLDER as SUMS
-from storage.sums import keep_sum, read_sum
+from storage.sums import has_sums, keep_sum, read_sum
 from storage.sync import write_atomically
 from storage.write import Elements, WriteResult, write_block
 
@@ -94,8 +93,7 @@ class LocalLeft:
 
     def has_sums(self) -> bool:
         """Whether there is a file of partial sums."""
-        folder = self.found.folder / SUMS
-        return folder.is_dir() and any(folder.iterdir())
+        return has_sums(self.found.folder)
 
     def take_over(self, spec: OutputSpec, durability: Durability) -> tuple[Staging, Lease]:
         """Rename it to its next epoch and hold it."""
@@ -132,6 +130,10 @@ class LocalHold:
     def read_sum(self, name: str) -> bytes | None:
         """A partial sum that is there."""
         return read_sum(self.staging, name)
+
+    def has_sums(self) -> bool:
+        """Whether there is a file of partial sums."""
+        return has_sums(Path(self.staging.folder))
 
     def journal(self) -> Journal:
         """Open the journal to go on with it."""

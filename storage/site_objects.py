@@ -133,7 +133,7 @@ class ObjectLeft:
 
     def has_sums(self) -> bool:
         """Whether there is an object of partial sums."""
-        return next(self.found.folder.inside(SUMS).list(), None) is not None
+        return _has_sums(self.found.folder)
 
     def take_over(self, spec: OutputSpec, durability: Durability) -> tuple[ObjectStaging, ObjectLease]:
         """Replace its lease and begin the next segment of its journal."""
@@ -200,6 +200,10 @@ class ObjectHold:
         except FileNotFoundError:
             return None
 
+    def has_sums(self) -> bool:
+        """Whether there is an object of partial sums."""
+        return _has_sums(self.staging.folder)
+
     def journal(self) -> ObjectJournal:
         """Begin the next segment."""
         return ObjectJournal.reopen(self.staging.journal)
@@ -231,6 +235,10 @@ class ObjectHold:
     def taken_over(self) -> TakenOver:
         """The error for a run that another one holds now."""
         return TakenOver(f"run {self.staging.run_id} at {self.staging.out} was taken over by another one, or removed: this one stops")
+
+
+def _has_sums(folder: ObjectStore) -> bool:
+    return next(folder.inside(SUMS).list(), None) is not None
 
 
 def _check_apart(out: str, given: str) -> None:

@@ -53,6 +53,12 @@ def read_sum(staging: Staging, name: str) -> bytes | None:
         return None
 
 
+def has_sums(staging: Path) -> bool:
+    """Whether there is a file of partial sums in a staging folder."""
+    folder = staging / FOLDER
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def with_digest(content: bytes) -> bytes:
     """The content behind its hash."""
     return bytes.fromhex(Digest(content).hexdigest()) + content

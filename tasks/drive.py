@@ -88,7 +88,8 @@ class Drive:
     @property
     def finished_nothing(self) -> bool:
         """Whether no tile was ever recorded, and no partial sums are kept."""
-        return not self.done and not self.retracted and not self.narrowed and self.run.plan.parts == 1
+        kept = self.run.plan.parts > 1 and self.run.hold.has_sums()
+        return not (self.done or self.retracted or self.narrowed or kept)
 
     @property
     def left(self) -> int:

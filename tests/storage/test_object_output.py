@@ -158,9 +158,10 @@ def test_partial_sums_that_are_kept_are_seen(s3: ObjectStore) -> None:
     journal.close()
     lease.release()
     left = site_of(s3.url).left()
-    assert left is not None and not left.has_sums()
-    hold_of(staging, lease).keep_sum("0-0", b"x")
-    assert left.has_sums()
+    hold = hold_of(staging, lease)
+    assert left is not None and not left.has_sums() and not hold.has_sums()
+    hold.keep_sum("0-0", b"x")
+    assert left.has_sums() and hold.has_sums()
 
 
 def test_a_recorded_chunk_that_is_gone_or_short_is_computed_again(s3: ObjectStore, values: np.ndarray) -> None:

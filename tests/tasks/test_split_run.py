@@ -13,9 +13,9 @@ import zarr
 
 from tasks import prepare as module
 from tasks.clusters import ClusterSpec, open_cluster
-from tasks.errors import NotCertified
+from tasks.errors import NonFinite, NotCertified
 from tasks.plan import TileShape
-from tasks.prepare import check_room, prepare
+from tasks.prepare import check_room, end, prepare
 from tasks.publish import publish
 from tasks.run import multiply
 from tasks.verify import verify
@@ -48,6 +48,18 @@ def published(run, cluster, observe=lambda _: None):
     outcome = multiply(run, cluster, observe)
     publish(run, outcome, verify(run, outcome))
     return outcome
+
+
+@pytest.mark.parametrize(("spoilt", "kept"), [(slice(0, 1280), False), (slice(1279, 1280), True)], ids=["every part", "the last one"])
+def test_what_nan_ends_keeps_its_sums_and_leaves_nothing_where_there_are_none(tmp_path, cluster, spoilt, kept):
+    made = cut(tmp_path)
+    zarr.open_array(tmp_path / "A")[:, spoilt] = np.nan
+    run = prepare(*made, cluster)
+    with pytest.raises(NonFinite, match=r"A .*holds nan") as caught:
+        multiply(run, cluster, lambda _: None)
+    end(run)
+    assert ("what is finished is kept in" in str(caught.value)) == kept
+    assert bool(list(tmp_path.glob("C*"))) == kept
 
 
 def test_every_worker_has_a_part_and_progress_is_shown(tmp_path, cluster):
