@@ -1,40 +1,22 @@
 """Memory that runs out: the tile is computed in less of it, with the same bits, and those that follow begin so."""
 
 import errno
-import resource
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import zarr
 
 from tasks import devices, narrow, parts, syrk, workspace
-from tasks.clusters import ClusterSpec, open_cluster
-from tasks.devices import torch_dtype
 from tasks.errors import OutOfMemory
-from tasks.kernels import KERNELS
-from tasks.ladder import ARITHMETICS
-from tasks.memory import PRODUCT_ROWS
 from tasks.narrow import narrowed, pieces, steps
-from tasks.operands import prepare
 from tasks.outcome import Part
 from tasks.pieces import ran_out
-from tasks.plan import TileShape
-from tasks.prepare import end
-from tasks.prepare import prepare as begin
-from tasks.product import Method, add_product
-from tasks.publish import publish
-from tasks.report import Clock, make_report
-from tasks.run import multiply
-from tasks.syrk import add_symmetric_product, add_symmetric_rows, fill_upper
-from tasks.verify import verify
 from tasks.workspace import release
 from tests.tasks.inline import Way, compute, recipe_for, result
 from tests.tasks.test_gram_tile import matrix, symmetric
 from tests.tasks.test_parts import summed
-from tests.tasks.test_run import planned, store
 
 WAY = Way(tile=(64, 48, 16), chunk=(16, 16), in_chunks=(16, 16), kept=(True, False), residency="A")
 
@@ -319,179 +301,3 @@ def test_a_symmetric_product_is_cut_where_its_mirror_image_has_whole_files(tmp_p
     assert [step.rows for step in steps(recipe)][-1] == 24, "the least of both, and of rows that are summed up alike"
     assert [step.rows for step in steps(symmetric(tmp_path / "lower", matrix(96, 20), way, "triangle"))][-1] == 8
     assert [step.rows for step in steps(replace(recipe, kernel="scipy"))] == [96], "strips of 512 in groups of 48 rows"
-
-
-def shrink(nbytes: int) -> None:
-    """Leave a worker so much address space beyond what it has."""
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + nbytes, resource.RLIM_INFINITY))
-
-
-def stint(elements: int) -> None:
-    """Give a worker no buffer of more elements, whatever address space it has."""
-    from tasks import workspace
-
-    honest = workspace.DEVICES["cpu"]
-
-    def empty(count: int, dtype: torch.dtype) -> torch.Tensor:
-        if count > elements:
-            raise MemoryError
-        return honest.empty(count, dtype)
-
-    workspace.DEVICES["cpu"] = replace(honest, empty=empty)
-
-
-def product(folder: Path, cluster, fields: dict[str, bool] | None = None, **changes: object):
-    job, problem, hardware, plan = planned(folder, overwrite=True, **(fields or {}))
-    run = begin(job, problem, hardware, replace(plan, **changes), cluster)
-    try:
-        outcome = multiply(run, cluster, lambda progress: None)
-        certificate = verify(run, outcome)
-        stored = publish(run, outcome, certificate)
-    finally:
-        end(run)
-    return make_report(run, outcome, certificate, stored, Clock(0.1, 1.0)), zarr.open_array(folder / "C")[:]
-
-
-@pytest.mark.slow
-def test_workers_with_less_memory_than_planned_finish_and_the_plan_is_corrected(tmp_path: Path) -> None:
-    """A limit of the operating system, not a pretended one."""
-    a, b = operands(4096, 256, 8192)
-    store(tmp_path / "A", a, (256, 256))
-    store(tmp_path / "B", b, (256, 256))
-    changes = {"tile": TileShape(4096, 4096, 64), "grid": (1, 2, 4), "slots": (4, 1), "residency": "A", "chunk": (256, 256), "workers": 1}
-    with open_cluster(ClusterSpec("local", 1, 1)) as cluster:
-        expected, values = product(tmp_path, cluster, **changes)
-        assert expected.outcome.split == 0
-    with open_cluster(ClusterSpec("local", 1, 1)) as cluster:
-        cluster.run_on_workers(shrink, 56 << 20)
-        report, bits = product(tmp_path, cluster, **changes)
-    assert bits.tobytes() == values.tobytes()
-    assert report.outcome.split == report.to_json()["measured"]["tiles_split"] == 2
-    assert any("2 tiles ran out of memory" in warning for warning in report.warnings)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("kernel", "shortage", "size"), [("torch", shrink, 56 << 20), ("scipy", stint, 3072 * 4096 - 1)])
-def test_a_symmetric_product_by_workers_with_less_memory_than_planned_has_the_same_bits(tmp_path: Path, kernel, shortage, size) -> None:
-    """By torch under a limit of the operating system, by scipy in the smallest pieces."""
-    store(tmp_path / "A", operands(8192, 256, 1)[0], (256, 256))
-    (tmp_path / "B").symlink_to(tmp_path / "A")
-    changes = {"tile": TileShape(4096, 4096, 64), "grid": (2, 2, 4), "slots": (4, 1), "residency": "A", "chunk": (256, 256), "workers": 1}
-    changes |= {"kernel": kernel}
-    with open_cluster(ClusterSpec("local", 1, 1)) as cluster:
-        expected, values = product(tmp_path, cluster, {"transpose_b": True}, **changes)
-        assert expected.outcome.split == 0 and len(expected.outcome.measurements) == 3
-    with open_cluster(ClusterSpec("local", 1, 1)) as cluster:
-        cluster.run_on_workers(shortage, size)
-        report, bits = product(tmp_path, cluster, {"transpose_b": True}, **changes)
-    assert bits.tobytes() == values.tobytes()
-    assert report.outcome.split == report.to_json()["measured"]["tiles_split"] == 3
-    assert report.certificate.measured == pytest.approx(expected.certificate.measured, rel=1e-6)
-
-
-@pytest.mark.slow
-def test_parts_of_k_by_workers_with_less_memory_than_planned_have_the_same_bits(tmp_path: Path) -> None:
-    a, b = operands(4096, 256, 8192)
-    store(tmp_path / "A", a, (256, 256))
-    store(tmp_path / "B", b, (256, 256))
-    changes = {"tile": TileShape(4096, 4096, 64), "grid": (1, 2, 4), "slots": (1, 1), "residency": "A", "chunk": (256, 256), "workers": 1}
-    changes |= {"parts": 2}
-    with open_cluster(ClusterSpec("local", 1, 1)) as cluster:
-        expected, values = product(tmp_path, cluster, **changes)
-        assert expected.outcome.split == 0
-    with open_cluster(ClusterSpec("local", 1, 1)) as cluster:
-        cluster.run_on_workers(shrink, 56 << 20)
-        report, bits = product(tmp_path, cluster, **changes)
-    assert bits.tobytes() == values.tobytes()
-    assert report.outcome.split == 2
-    assert report.certificate.measured == pytest.approx(expected.certificate.measured, rel=1e-6)
-
-
-@pytest.mark.slow
-def test_the_driver_sends_what_follows_with_the_step_that_was_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks import dispatch
-
-    sent, honest = [], dispatch.Air.send
-    monkeypatch.setattr(
-        dispatch.Air, "send", lambda air, errand, workers: sent.append(errand.recipe.narrowed) or honest(air, errand, workers)
-    )
-    a, b = operands(256, 64, 1024)
-    store(tmp_path / "A", a)
-    store(tmp_path / "B", b)
-    changes = {"tile": TileShape(256, 128, 64), "grid": (1, 8, 1), "slots": (1, 1), "residency": "C", "chunk": (64, 64), "workers": 1}
-    with open_cluster(ClusterSpec("local", 1, 1)) as cluster:
-        cluster.run_on_workers(fail_once_when_whole)
-        report, values = product(tmp_path, cluster, **changes)
-    assert np.allclose(values, a @ b, atol=1e-3)
-    assert sent[:2] == [0, 0] and sent[3:] == [2] * 5
-    assert report.outcome.split == 7
-
-
-def fail_once_when_whole() -> None:
-    """The first tile finds no memory as a whole, the others would."""
-    from tasks import tile
-
-    honest, left = tile._compute, [1]
-
-    def compute(recipe, piece, attempt):
-        if left[0]:
-            left[0] -= 1
-            raise MemoryError
-        return honest(recipe, piece, attempt)
-
-    tile._compute = compute
-
-
-def prepared(row, values: torch.Tensor, side: int):
-    source = torch.float64 if row.name == "float64" else torch.float32
-    count = row.slices if row.converts(str(source).removeprefix("torch.")) else 0
-    buffers = tuple(torch.empty(values.numel(), dtype=torch_dtype(row.stored_as)) for _ in range(count))
-    return prepare(row, values.to(source), side, buffers)
-
-
-def method_of(name: tuple[str, str, str], cols: int) -> Method:
-    row = ARITHMETICS[name[0]]
-    return Method(row, KERNELS[name], torch.empty(PRODUCT_ROWS * cols, dtype=torch_dtype(row.block_output["cpu"])))
-
-
-HEIGHTS = {("float32-wide", "scipy"): (1024,), ("float32", "torch"): (768, 512, 256)}
-"""What is summed up in strips of 1024 rows is cut there."""
-
-
-@pytest.mark.parametrize("name", [name for name in KERNELS if name[1] == "cpu"], ids="-".join)
-def test_rows_in_pieces_have_the_bits_of_all_rows(name: tuple[str, str, str]) -> None:
-    """Of every arithmetic and library: elements are summed up along k alone, whatever rows there are beside them."""
-    row = ARITHMETICS[name[0]]
-    a, b = map(torch.from_numpy, operands(1536, 384, 640))
-
-    def product(rows: torch.Tensor) -> torch.Tensor:
-        out = torch.empty(len(rows), b.shape[1], dtype=torch_dtype(row.accumulate))
-        add_product(method_of(name, b.shape[1]), out, prepared(row, rows, 0), prepared(row, b, 1), 0.0)
-        return out
-
-    whole = product(a)
-    for height in HEIGHTS.get((row.name, name[2]), (768, 384, 1152)):
-        parts = torch.cat([product(a[start : start + height]) for start in range(0, len(a), height)])
-        same = (parts == whole).double().mean().item()
-        assert same == 1.0, f"{height} rows: {1 - same:.2%} of the elements differ"
-
-
-@pytest.mark.parametrize("name", [name for name in KERNELS if name[1] == "cpu"], ids="-".join)
-def test_rows_of_a_diagonal_tile_have_the_bits_of_the_whole_below_the_diagonal(name: tuple[str, str, str]) -> None:
-    """Pieces of whole strips for every library; for torch's, which sums up all rows alike, of parts of strips, too."""
-    row, edge = ARITHMETICS[name[0]], 3072
-    a = torch.from_numpy(operands(edge, 96, 1)[0])
-
-    def product(first: int, last: int) -> torch.Tensor:
-        out = torch.zeros(last - first, edge, dtype=torch_dtype(row.accumulate))
-        add_symmetric_rows(method_of(name, edge), out, (prepared(row, a[first:last], 0), prepared(row, a.T, 1)), first, 0.0)
-        return out.tril(first)
-
-    whole = torch.zeros(edge, edge, dtype=torch_dtype(row.accumulate))
-    add_symmetric_product(method_of(name, edge), whole, prepared(row, a, 0), 0.0)
-    fill_upper(whole)
-    for height in (1536,) if name[2] == "scipy" else (1536, 768, 640):
-        parts = torch.cat([product(start, min(start + height, edge)) for start in range(0, edge, height)])
-        same = (parts == whole.tril()).double().mean().item()
-        assert same == 1.0, f"{height} rows: {1 - same:.2%} of the elements differ"
