@@ -39,6 +39,7 @@ class Pinned:
         """Raises MemoryError where the driver does not take so many."""
         self.bytes, driver = empty_host(nbytes, torch.uint8), cast("Driver", torch.cuda.cudart())
         if status := int(driver.cudaHostRegister(self.bytes.data_ptr(), nbytes, 0)):
+            _take_error()
             raise MemoryError(f"{nbytes} bytes of host memory cannot be pinned: CUDA error {status}")
         self._let_go = finalize(self, _unpin, driver, self.bytes)  # also where what should have held them could not be made
         self._let_go.atexit = False
@@ -46,6 +47,12 @@ class Pinned:
     def release(self) -> None:
         """Let the driver forget them; the caller sees to it that it does not read any more."""
         self._let_go()
+
+
+def _take_error() -> None:
+    """CUDA keeps what a call failed with for whoever asks next: torch does so behind each kernel, and takes it for that one's."""
+    with suppress(RuntimeError):
+        torch.ones(1, device="cuda")
 
 
 def _unpin(driver: Driver, pages: torch.Tensor) -> None:

@@ -31,6 +31,10 @@ READ_BY_COPIES = set[int]()
 """Places of host memory from which copies are on their way."""
 
 
+KEPT_ERRORS = list[int]()
+"""What a call of the driver failed with: the next operation raises it."""
+
+
 class OnDevice(torch.Tensor):
     """A tensor of the device."""
 
@@ -117,6 +121,8 @@ def run(operation, args, kwargs):
     if wanted is not None:
         bare["device"] = "cpu"
     bare.pop("pin_memory", None)
+    if KEPT_ERRORS and onto_device:
+        raise RuntimeError(f"{name}: CUDA error {KEPT_ERRORS.pop()}")
     if name == "copy_" and Stream.now is not None and (bare.get("non_blocking") or bare_args[2:] == (True,)):
         Stream.now.waiting.append(late_copy(operation, bare_args))
         return args[0]
@@ -189,16 +195,25 @@ def empty(elements: int, dtype: torch.dtype) -> torch.Tensor:
     return OnDevice(made.view(torch.uint8).fill_(0xFF).view(dtype))
 
 
+OUT_OF_MEMORY = 2
+"""As CUDA numbers it."""
+
+
 class Driver:
     """What `torch.cuda.cudart()` is: it knows who holds pinned memory."""
 
     def __init__(self):
+        self.refuses: Callable[[int], bool] = lambda nbytes: False
+        """Whether so many bytes cannot be pinned."""
         self.pinned: dict[int, int] = {}
         self.given_back: list[int] = []
         """How much was pinned whenever torch gave back what it kept of the device's memory."""
 
     def cudaHostRegister(self, place, nbytes, flags):
         """Pin it."""
+        if self.refuses(nbytes):
+            KEPT_ERRORS.append(OUT_OF_MEMORY)
+            return OUT_OF_MEMORY
         self.pinned[place] = nbytes
         return 0
 
@@ -214,6 +229,7 @@ def emulated_device() -> Generator[Driver]:
     """The device `cuda` is one of these."""
     driver = Driver()
     UNDER_WAY.clear()
+    KEPT_ERRORS.clear()
     replaced = {
         "Stream": Stream,
         "Event": Event,
@@ -222,6 +238,7 @@ def emulated_device() -> Generator[Driver]:
         "cudart": lambda: driver,
         "empty_cache": lambda: driver.given_back.append(len(driver.pinned)),
         "mem_get_info": lambda: (8 << 30, 16 << 30),
+        "_lazy_init": lambda: None,  # else torch refuses the name of a device that it was not made for
     }
     with pytest.MonkeyPatch.context() as patch, Everything():
         for name, replacement in replaced.items():

@@ -153,22 +153,21 @@ def test_where_memory_ran_out_nothing_is_to_spare(tmp_path):
             space.close()
 
 
-def test_memory_that_cannot_be_pinned_is_memory_that_is_not_there(tmp_path, monkeypatch):
+def test_memory_that_cannot_be_pinned_is_memory_that_is_not_there(tmp_path):
     """A tile that runs out of memory is computed in pieces, with slabs of half the rows; what was pinned of the whole one is let go."""
     recipe = recipe_for(tmp_path / "run", OPERANDS, replace(DEEP, tile=(100, 70, 50), chunk=(10, 70)))
     with emulated_device() as driver:
-        pin = driver.cudaHostRegister
-        monkeypatch.setattr(driver, "cudaHostRegister", lambda place, nbytes, flags: 2 if nbytes > 15_000 else pin(place, nbytes, flags))
+        driver.refuses = lambda nbytes: nbytes > 15_000
         (tile,) = compute(recipe)
     assert tile.accepted and tile.narrowed > 0
     assert error_of(recipe) <= recipe.bound
 
 
-def test_what_is_pinned_goes_where_the_other_buffers_cannot_be_had(tmp_path, monkeypatch):
+def test_what_is_pinned_goes_where_the_other_buffers_cannot_be_had(tmp_path):
     recipe = recipe_for(tmp_path / "run", OPERANDS, replace(DEEP, tile=(100, 70, 50), chunk=(10, 70)))
     with emulated_device() as driver:
-        pin, asked = driver.cudaHostRegister, list[int]()
-        monkeypatch.setattr(driver, "cudaHostRegister", lambda *args: 2 if asked.append(args[0]) or len(asked) == 2 else pin(*args))
+        asked = list[int]()
+        driver.refuses = lambda nbytes: asked.append(nbytes) or len(asked) == 2
         (tile,) = compute(recipe)
         assert driver.pinned == {}
     assert len(asked) == 4
