@@ -97,7 +97,7 @@ def test_a_worker_killed_while_the_machine_is_measured_is_measured_again(step: s
     shutil.move(world.cache, world.folder / "kept")
     world.cache.mkdir()
     try:
-        done = world.run(fault=f"{step}:1:self")
+        done = world.run("--precision", "float32", fault=f"{step}:1:self")
         assert len(world.struck) == 1
         whole(done, truth)
         (measured,) = [json.loads(path.read_text()) for path in world.cache.glob("calibration-*.json")]

@@ -33,9 +33,9 @@ def server(tmp_path: Path, processes: World, monkeypatch: pytest.MonkeyPatch) ->
     server.close()
 
 
-def serve(world: World, server: Server, name: str = "multiply") -> Command:
-    """Returns when the deployment is served."""
-    command = world.start(line=("serve",), seconds=0.15)
+def serve(world: World, server: Server, name: str = "multiply", seconds: float = 0.15) -> Command:
+    """Returns when the deployment is served; a tile takes so long at least."""
+    command = world.start(line=("serve",), seconds=seconds)
     wait_until(lambda: deployment(server, name) or command.process.poll() is not None, 90)
     return command
 
@@ -94,7 +94,7 @@ def runs(server: Server, until: datetime) -> list[dict]:
 
 
 def test_two_schedules_fire_together_for_one_out(processes: World, server: Server) -> None:
-    serve(processes, server)
+    serve(processes, server, seconds=0.4)
     when = datetime.now(UTC) + timedelta(seconds=30)
     schedule(server, "multiply", when, ("one", "two"), {"job": job(processes)})
     ended = lambda: [run for run in runs(server, when) if run["state_type"] in FINAL]  # noqa: E731
@@ -137,7 +137,7 @@ SHIPPED, TOGETHER = {"limit": 1, "collision_strategy": "ENQUEUE"}, {"limit": 2, 
 )
 def test_two_schedules_of_a_work_pool_fire_together_for_one_out(limit: dict, said: str, processes: World, server: Server) -> None:
     deploy(processes, "multiply-pool", schedules=[], concurrency_limit=limit)
-    pool_worker(processes, server)
+    pool_worker(processes, server, seconds=0.4)
     when = (datetime.now(UTC) + timedelta(seconds=60)).replace(microsecond=0)
     deploy(processes, "multiply-pool", schedules=daily(when, ("one", "two"), {"job": job(processes)}), concurrency_limit=limit)
     assert datetime.now(UTC) < when
@@ -177,7 +177,7 @@ def test_a_schedule_that_a_work_pool_missed_is_made_up_for_under_its_own_date(
 
 @pytest.mark.alone
 def test_prefects_commands_cancel_and_retry_a_run(processes: World, server: Server) -> None:
-    serving = serve(processes, server)
+    serving = serve(processes, server, seconds=0.4)
     run = submit(processes, server)
     begun(processes, serving)
     environment = {"PREFECT_API_URL": server.url, "PREFECT_HOME": str(processes.folder / "home")}

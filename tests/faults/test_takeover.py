@@ -18,6 +18,9 @@ pytestmark = pytest.mark.slow
 LEASE = {"seconds": 0.1}
 """Of the tiles: a run of four seconds."""
 
+LONG = {"seconds": 0.3}
+"""So that another command has begun before it ends."""
+
 
 def holder(world: World) -> dict[str, object]:
     folder = world.staging
@@ -51,7 +54,7 @@ def test_a_killed_driver_is_gone_on_with_at_once(processes: World) -> None:
 
 
 def test_a_second_run_is_refused_and_names_the_first(processes: World) -> None:
-    first = processes.start(**LEASE)
+    first = processes.start(**LONG)
     wait_until(lambda: computing(processes), 60)
     second = processes.run()
     assert second.code == 3
@@ -130,7 +133,7 @@ def test_ctrl_c_then_the_same_command(processes: World) -> None:
 
 
 def test_clean_leaves_a_running_run_alone(processes: World) -> None:
-    first: Command = processes.start(**LEASE)
+    first: Command = processes.start(**LONG)
     wait_until(lambda: computing(processes), 60)
     done = processes.run(line=("clean", str(processes.out)))
     assert done.code == 3 and f"process {first.process.pid}" in done.line

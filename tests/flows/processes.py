@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class Command:
 
     def clean(self) -> None:
         for process in self.family():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # workers end by themselves, a moment after their driver
+                process.kill()
         self.process.wait()
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:

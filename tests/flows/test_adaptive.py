@@ -50,7 +50,7 @@ class Seen:
         return self.last < self.used
 
 
-def watched(content: str, folder: Path, inputs: tuple[Path, Path], seconds: float) -> Seen:
+def watched(content: str, folder: Path, inputs: tuple[Path, Path], seconds: float, precision: str = "float32") -> Seen:
     """One run on the cluster that a file describes; afterwards it has so long to let a worker go."""
     (folder / "cluster.yaml").write_text(content)
     a, b = map(str, inputs)
@@ -60,7 +60,8 @@ def watched(content: str, folder: Path, inputs: tuple[Path, Path], seconds: floa
             return len(client.scheduler_info(n_workers=-1)["workers"])
 
         first = there()
-        report = multiply(direct=True, a=a, b=b, out=str(folder / "C"), cluster=address, memory="2GiB", chunk=(1024, 1024))
+        how = {"memory": "2GiB", "chunk": (1024, 1024), "precision": precision}
+        report = multiply(direct=True, a=a, b=b, out=str(folder / "C"), cluster=address, **how)
         used, deadline = len({tile.worker for tile in report.outcome.measurements}), monotonic() + seconds
         while there() >= used and monotonic() < deadline:
             sleep(0.1)
@@ -70,7 +71,7 @@ def watched(content: str, folder: Path, inputs: tuple[Path, Path], seconds: floa
 def test_workers_come_when_a_run_begins_get_tiles_and_go_when_idle(
     tmp_path: Path, warm_cache: Path, large_inputs: tuple[Path, Path]
 ) -> None:
-    seen = watched(ADAPTIVE, tmp_path, large_inputs, 60)
+    seen = watched(ADAPTIVE, tmp_path, large_inputs, 60, "float64")  # so long that a worker has come before the last tile is sent
     assert seen.grew and seen.shrank, seen
     assert (seen.first, seen.last) == (1, 1)
 

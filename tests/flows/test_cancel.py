@@ -30,6 +30,7 @@ def job(tmp_path: Path) -> dict[str, object]:
         "out": str(tmp_path / "C.zarr"),
         "chunk": [250, 250],
         "memory": "900MiB",
+        "workers": 1,
     }
 
 

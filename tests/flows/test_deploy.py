@@ -21,6 +21,8 @@ from tasks.errors import BadInput
 from tests.flows.prefect_api import copied, prefect, request
 from tests.flows.processes import Command, wait_until
 
+pytestmark = pytest.mark.timeout(250)
+
 POOLS = {"gemmflow": "process", "gemmflow-docker": "docker", "gemmflow-kubernetes": "kubernetes"}
 UNSTABLE = ("updated", "version", "pull_steps", "last_polled", "status")
 """What `prefect deploy` writes otherwise: the time, a version of the checkout, an empty list for nothing."""

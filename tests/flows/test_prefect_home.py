@@ -12,7 +12,7 @@ from tasks.errors import BadInput
 from tests.flows.processes import Command, cold_home
 from tests.flows.test_engine import rows
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.mark.slow
@@ -25,7 +25,7 @@ def test_two_first_starts_at_once_share_one_home(tmp_path: Path, warm_cache: Pat
         )
         for number in range(2)
     ]
-    assert [command.end()[0] for command in commands] == [0, 0]
+    assert [command.end(180)[0] for command in commands] == [0, 0]
     assert len(rows({"home": cold}, "select id from flow_run where state_type = 'COMPLETED'")) == 2
 
 

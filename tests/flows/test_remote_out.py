@@ -47,7 +47,7 @@ def test_a_remote_product_is_the_local_one_is_checked_and_never_overwritten(
     store, proxy = flaky
     local, more = tmp_path / "C.zarr", {"memory": "1GiB", "direct": True, "chunk": (64, 64)}
     multiply(a=inputs[0], b=inputs[1], out=str(local), codec="zstd", **more)
-    proxy.fail(*[Fault(), Fault(), Fault(status=503, code="SlowDown"), Fault(), Fault(closed=True)] * 20)
+    proxy.fail(*[Fault(), Fault(), Fault(status=503, code="SlowDown"), Fault(), Fault(closed=True)] * 8)
     report = multiply(a=inputs[0], b=inputs[1], out=store.url, codec="zstd", **more)
     assert not proxy.faults, "the run did not write through the proxy"
     assert stored(store.url).tobytes() == stored(local).tobytes()

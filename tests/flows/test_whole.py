@@ -65,6 +65,7 @@ def test_batch_uses_one_cluster(
     assert np.allclose(stored(tmp_path / "C3.zarr"), 2 * stored(tmp_path / "C1.zarr"))
 
 
+@pytest.mark.timeout(400)
 def test_the_demo_at_its_smallest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["demo", "--folder", str(tmp_path / "demo"), "--memory", "384MiB", "--direct"]
     assert run(line) == 0

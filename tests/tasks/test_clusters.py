@@ -394,7 +394,7 @@ def test_ctrl_c_reaches_the_driver_alone(tmp_path):
     for worker in workers:
         os.kill(worker, signal.SIGINT)
     driver.send_signal(signal.SIGINT)
-    output, errors = driver.communicate(timeout=10)
+    output, errors = driver.communicate(timeout=30)
     assert (output, errors, driver.returncode) == ("interrupted\n", "", 0)
     assert not any(psutil.pid_exists(worker) for worker in workers)
 

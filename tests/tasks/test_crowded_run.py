@@ -5,6 +5,7 @@ import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -55,14 +56,27 @@ def at(tiles: int, act):
     return observe
 
 
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Set once somebody who came was greeted, or refused."""
+    honest, looked = module.Roster._welcome, Event()
+
+    def welcome(roster: module.Roster, address: str) -> None:
+        honest(roster, address)
+        looked.set()
+
+    monkeypatch.setattr(module.Roster, "_welcome", welcome)
+    return looked
+
+
 @pytest.mark.slow
-def test_a_worker_that_joins_gets_tiles(folder: Path, tmp_path: Path) -> None:
+def test_a_worker_that_joins_gets_tiles(folder: Path, tmp_path: Path, looked_at: Event) -> None:
     with open_cluster(ClusterSpec("local", 2, 1)) as cluster, ExitStack() as joining:
         _, expected = product(folder, cluster)
 
         def join() -> None:
             joining.enter_context(foreign_worker(cluster, tmp_path / "newcomer"))
-            time.sleep(3)
+            assert looked_at.wait(60)
 
         outcome, bits = product(folder, cluster, at(3, join))
         assert bits == expected and outcome.joined == 1 and not outcome.refused
@@ -70,7 +84,7 @@ def test_a_worker_that_joins_gets_tiles(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_with_other_code_gets_none_and_is_named(folder: Path, tmp_path: Path) -> None:
+def test_a_worker_with_other_code_gets_none_and_is_named(folder: Path, tmp_path: Path, looked_at: Event) -> None:
     (tmp_path / "other/tasks").mkdir(parents=True)
     (tmp_path / "other/tasks/__init__.py").write_text("")
     with (
@@ -81,7 +95,7 @@ def test_a_worker_with_other_code_gets_none_and_is_named(folder: Path, tmp_path:
 
         def join() -> None:
             joining.enter_context(foreign_worker(cluster, tmp_path / "other"))
-            time.sleep(3)
+            assert looked_at.wait(60)
 
         outcome, _ = product(folder, cluster, at(3, join))
         assert outcome.joined == 0 and len({tile.worker for tile in outcome.measurements}) == 2

@@ -55,7 +55,8 @@ class Driver:
     def out(self) -> Path:
         return self.folder / f"C{self.priority}"
 
-    def run(self, begun: Event) -> tuple[Measurement, ...]:
+    def run(self, begun: Event, awaited: Event | None = None) -> tuple[Measurement, ...]:
+        """Some tiles, `begun`, and once that is `awaited`, the others."""
         job = make_job(
             a=str(self.folder / "A"),
             b=str(self.folder / "B"),
@@ -72,6 +73,7 @@ class Driver:
         def observe(progress: Progress) -> None:
             if progress.tiles_done >= 5:
                 begun.set()
+                assert awaited is None or awaited.wait(60)
 
         with open_cluster(ClusterSpec(self.address)) as cluster:
             run = prepare(job, problem, hardware, plan, cluster)
@@ -92,7 +94,7 @@ def test_the_urgent_run_ends_first_though_it_began_later(folder: Path, shared: C
     patient, urgent = (Driver(folder, shared.address, priority) for priority in (-1, 3))
     began, rushed = Event(), Event()
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(patient.run, began)
+        first = threads.submit(patient.run, began, rushed)
         assert began.wait(60)
         second = threads.submit(urgent.run, rushed)
         waited, rush = first.result(), second.result()

@@ -80,9 +80,9 @@ async def whole_path(agent: Agent, root: Path) -> None:
     assert not list(root.glob("C.zarr*"))
 
     submit = {"plan_id": analysis["plan_id"], "idempotency_key": "whole", "max_seconds": 600, "max_usd": 5}
-    asked = time.monotonic()
-    handle = (await agent.call("submit", **submit))["handle"]
-    assert time.monotonic() - asked < 2
+    answer = await agent.call("submit", **submit)
+    handle = answer["handle"]
+    assert answer["state"] in ("waiting", "running"), "it is not waited for"
     status = await agent.end(handle)
     assert status["state"] == "finished", status
     assert status["report"]["error"]["kept"] and status["report"]["measured"]["tiles"] == plan["tiles"]
@@ -224,14 +224,18 @@ def test_a_run_survives_the_kill_of_its_server(long: Place) -> None:
             seen["submit"] = {"plan_id": plan_id, "idempotency_key": "k", "max_seconds": 600}
             seen["handle"] = (await agent.call("submit", **seen["submit"]))["handle"]
             seen["pid"] = await anyio.to_thread.run_sync(begun, long, seen["handle"])
+            os.kill(seen["pid"], signal.SIGSTOP)  # lest it is done before the next server answers
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     async def go_on() -> None:
         async with long.stdio() as agent:
-            status = await agent.call("status", handle=seen["handle"])
-            assert status["state"] == "running" and status["progress"]["tiles"] > 1
-            assert (await agent.call("submit", **seen["submit"]))["handle"] == seen["handle"]
+            try:
+                status = await agent.call("status", handle=seen["handle"])
+                assert status["state"] == "running" and status["progress"]["tiles"] > 1
+                assert (await agent.call("submit", **seen["submit"]))["handle"] == seen["handle"]
+            finally:
+                os.kill(seen["pid"], signal.SIGCONT)
         async with long.stdio() as agent:  # and the end of a server that ends as it should
             status = await agent.end(seen["handle"])
             assert status["state"] == "finished" and status["report"]["measured"]["tiles_resumed"] == 0
