@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import yaml
 
 from benchmarks import hostile
 from tasks.cluster_file import ClusterFile
+from tasks.hardware import host_fingerprint, remember
 from tasks.ladder import ARITHMETICS
 from tasks.plan import TileShape
 from tasks.precision import PROBES
@@ -20,13 +22,18 @@ from tasks.proof import HALF_OF_THE_DOUBT, MOST_TIMES
 from tasks.tails import false_alarms, row_limit, single_limit
 from tasks.walk import Walk
 from tests.documents import blocks, commands, pages
+from tests.tasks import machines
 from tests.tasks.hostile import HOSTILE
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 
 
-def test_the_python_blocks_of_the_readme_run(tmp_path):
+@pytest.mark.parametrize("known", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["on a known machine", "on a new one"])
+def test_the_python_blocks_of_the_readme_run(tmp_path, monkeypatch, known):
+    monkeypatch.setenv("GEMMFLOW_CACHE", str(tmp_path / "cache"))
+    if known:  # else it is measured first
+        remember(replace(machines.hardware(), fingerprint=host_fingerprint("cpu")))
     program = "\n".join(block.text for block in blocks(README) if block.language == "python")
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}

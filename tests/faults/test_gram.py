@@ -86,7 +86,7 @@ def test_columns_instead_of_rows(lab: Lab) -> None:
     assert np.abs(lab.world.values() - 2 * a.T @ a).max() < 1e-2
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("store", ["full", pytest.param("triangle", marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_and_gives_the_same_bits(lab: Lab, store: str) -> None:
     assert lab.command(*line(lab.world, store)).code == 0
     chunks = lab.world.chunks()

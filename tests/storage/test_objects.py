@@ -140,7 +140,7 @@ WITHOUT_END = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "message"), WITHOUT_END)
+@pytest.mark.parametrize(("fault", "message"), [WITHOUT_END[0], *(pytest.param(*row, marks=pytest.mark.slow) for row in WITHOUT_END[1:])])
 def test_what_always_fails_ends_in_one_line(flaky: Flaky, fault: Fault, message: str) -> None:
     store, proxy = flaky
     store.put("x", BODY)

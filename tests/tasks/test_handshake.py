@@ -101,9 +101,10 @@ def test_other_source_with_the_same_version_is_refused(cluster, code, changed):
     [
         ("gemmflow", "0.0.9", "runs gemmflow 0.0.9, this is "),
         ("numpy", "1.26.4", "has numpy 1.26.4, here it is "),
-        ("torch", "2.5.1", "has torch 2.5.1, here it is "),
-        ("zarr", "3.0.0", "has zarr 3.0.0, here it is "),
-        ("numcodecs", "0.15.0", "has numcodecs 0.15.0, here it is "),
+        *(
+            pytest.param(name, version, f"has {name} {version}, here it is ", marks=pytest.mark.slow)
+            for name, version in (("torch", "2.5.1"), ("zarr", "3.0.0"), ("numcodecs", "0.15.0"))
+        ),
     ],
 )
 def test_another_version_is_refused(cluster, code, name, version, message):

@@ -66,7 +66,7 @@ CUT = {
 
 @pytest.mark.parametrize("store", ["", "full"], ids=["plain", "symmetric"])
 @pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
-@pytest.mark.parametrize("arithmetic", ["float32", "float32-wide", "bfloat16"])
+@pytest.mark.parametrize("arithmetic", ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name in ("float32-wide", "bfloat16"))])
 @pytest.mark.parametrize(("rows", "chunk"), CUT.values(), ids=CUT)
 def test_no_piece_has_so_few_rows_that_the_library_sums_them_up_in_another_way(
     tmp_path: Path, rows: int, chunk, arithmetic: str, threads: int, store: str
@@ -139,7 +139,7 @@ FACTORS = {
 
 
 @pytest.mark.parametrize("kind", ["plain", "symmetric", "parts"])
-@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16", "float32-wide"])
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16", pytest.param("float32-wide", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("first", "last"), FACTORS.values(), ids=FACTORS)
 def test_pieces_are_scaled_as_the_whole_tile_is(tmp_path: Path, kind: str, arithmetic: str, first: int, last: int) -> None:
     """Where factors come between, the library does not add to the accumulator itself, and rounds elsewhere."""

@@ -157,7 +157,10 @@ def effort(monkeypatch):
     return counts
 
 
-@pytest.mark.parametrize("name", LARGE)
+SLOWLY = ("the same with much memory",)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOWLY else name for name in LARGE])
 def test_large_problems_are_planned_without_pricing_every_candidate(name, effort):
     shape, chunks, memory = LARGE[name]
     made, request = problem(shape, chunks=chunks), job(memory=memory)
